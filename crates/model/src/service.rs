@@ -1,0 +1,257 @@
+//! One service, resolved: every default filled in, every variable substituted, every path absolute.
+
+use crate::{Build, FileGrant, ImageRef, Mount, Readiness, Route, Secret, ServiceName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use std::time::Duration;
+
+/// A service of a stack. Field names are Compose's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its key under `services:`.
+    pub name: ServiceName,
+    /// `image:`; with `build:` the tag that the result gets.
+    pub image: Option<ImageRef>,
+    /// `build:`.
+    pub build: Option<Build>,
+    /// `pull_policy: always|missing|never|build` as text; `None` is `missing`.
+    pub pull_policy: Option<String>,
+    /// `platform:`.
+    pub platform: Option<String>,
+    /// `command:`, split into argv. `None`: the image's. Empty: none at all.
+    pub command: Option<Vec<String>>,
+    /// `entrypoint:`, split into argv. `None`: the image's. Empty: cleared.
+    pub entrypoint: Option<Vec<String>>,
+    /// `environment:` over `env_file:`. A variable without a value and unknown to the shell is absent.
+    pub environment: BTreeMap<String, Secret>,
+    /// `ports:`.
+    pub ports: Vec<PublishedPort>,
+    /// `expose:`, as `port/protocol`.
+    pub expose: Vec<String>,
+    /// `volumes:` and `tmpfs:`.
+    pub mounts: Vec<Mount>,
+    /// `networks:`, by key under top-level `networks:`; `default` when the file names none.
+    pub networks: BTreeMap<String, NetworkAttachment>,
+    /// `network_mode:`; then `networks` is empty.
+    pub network_mode: Option<String>,
+    /// `depends_on:`.
+    pub depends_on: BTreeMap<ServiceName, Dependency>,
+    /// How it is known to be ready.
+    pub readiness: Readiness,
+    /// `restart:`, or `deploy.restart_policy:`.
+    pub restart: RestartPolicy,
+    /// `deploy.resources`, `mem_limit`, `cpus`, `pids_limit`.
+    pub resources: Resources,
+    /// `deploy.replicas` or `scale`; 1 by default.
+    pub replicas: u32,
+    /// `logging:`.
+    pub logging: Option<Logging>,
+    /// `labels:`.
+    pub labels: BTreeMap<String, String>,
+    /// `user:`.
+    pub user: Option<String>,
+    /// `group_add:`.
+    pub group_add: Vec<String>,
+    /// `working_dir:`. For a native service an absolute path of the host (the project directory by default).
+    pub working_dir: Option<String>,
+    /// `init:`.
+    pub init: Option<bool>,
+    /// `stop_signal:`; SIGTERM when neither file nor image says otherwise.
+    pub stop_signal: Option<String>,
+    /// `stop_grace_period:`; 10 s by default.
+    pub stop_grace_period: Duration,
+    /// `container_name:`.
+    pub container_name: Option<String>,
+    /// `hostname:`.
+    pub hostname: Option<String>,
+    /// `domainname:`.
+    pub domainname: Option<String>,
+    /// `extra_hosts:`, host to addresses (`host-gateway` passes through).
+    pub extra_hosts: BTreeMap<String, Vec<String>>,
+    /// `dns:`, `dns_search:`, `dns_opt:`.
+    pub dns: Vec<String>,
+    /// `cap_add:`.
+    pub cap_add: Vec<String>,
+    /// `cap_drop:`.
+    pub cap_drop: Vec<String>,
+    /// `privileged:`.
+    pub privileged: bool,
+    /// `read_only:`.
+    pub read_only: bool,
+    /// `security_opt:`.
+    pub security_opt: Vec<String>,
+    /// `sysctls:`.
+    pub sysctls: BTreeMap<String, String>,
+    /// `ulimits:`.
+    pub ulimits: BTreeMap<String, Ulimit>,
+    /// `shm_size:`, bytes.
+    pub shm_size: Option<u64>,
+    /// `tty:`.
+    pub tty: bool,
+    /// `stdin_open:`.
+    pub stdin_open: bool,
+    /// `devices:`, as written.
+    pub devices: Vec<String>,
+    /// `pid:`, `ipc:` modes, as written.
+    pub pid: Option<String>,
+    /// `ipc:` mode, as written.
+    pub ipc: Option<String>,
+    /// `secrets:`.
+    pub secrets: Vec<FileGrant>,
+    /// `configs:`.
+    pub configs: Vec<FileGrant>,
+    /// `profiles:`, kept for `config`; inactive services are not in the stack.
+    pub profiles: Vec<String>,
+    /// `x-mainstay: routes:`.
+    pub routes: Vec<Route>,
+    /// `x-mainstay: release:`, argv of the job that runs once per deploy, in the new image, before traffic moves.
+    pub release_job: Option<Vec<String>>,
+}
+
+/// Where a service runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeKind {
+    /// A container of the Docker Engine.
+    Docker,
+    /// A process of this host, under a shim.
+    Native,
+}
+
+impl Service {
+    /// A service with neither `image` nor `build` is native.
+    pub fn runtime(&self) -> RuntimeKind {
+        if self.image.is_none() && self.build.is_none() { RuntimeKind::Native } else { RuntimeKind::Docker }
+    }
+
+    /// The port a route, probe or `PORT` means when it names none: the first route's, published or exposed one.
+    pub fn main_port(&self) -> Option<u16> {
+        let routed = self.routes.iter().find_map(|r| r.port);
+        let published = self.ports.iter().find(|p| p.protocol == Protocol::Tcp).map(|p| p.target.start);
+        let exposed = || self.expose.iter().find_map(|e| e.split(['/', '-']).next()?.parse().ok());
+        routed.or(published).or_else(exposed)
+    }
+}
+
+/// `tcp` or `udp` (or `sctp`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+/// An inclusive range of ports; one port has `start == end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PortRange {
+    /// First port.
+    pub start: u16,
+    /// Last port.
+    pub end: u16,
+}
+
+/// One entry of `ports:`. Short forms with ranges of equal length are split into one entry a port, as Compose does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// Address of the host; `None`: all of them.
+    pub host_ip: Option<IpAddr>,
+    /// Port or range of the host; `None`: Docker picks one.
+    pub published: Option<PortRange>,
+    /// Port inside the instance.
+    pub target: PortRange,
+    /// Protocol.
+    pub protocol: Protocol,
+}
+
+/// How a service hangs on a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkAttachment {
+    /// Extra names; the service's own name is always one.
+    pub aliases: Vec<String>,
+    /// Fixed addresses.
+    pub ipv4_address: Option<String>,
+    /// Fixed IPv6 address.
+    pub ipv6_address: Option<String>,
+    /// Order in which networks are attached, highest first.
+    pub priority: i64,
+}
+
+/// One entry of `depends_on:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// What must hold before the dependant starts.
+    pub condition: DependencyCondition,
+    /// Restart the dependant when the dependency is restarted by a command.
+    pub restart: bool,
+    /// `false`: a missing dependency is a warning only.
+    pub required: bool,
+}
+
+/// Compose's three conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DependencyCondition {
+    /// It was started.
+    ServiceStarted,
+    /// It is ready.
+    ServiceHealthy,
+    /// It ran to an end with exit status 0.
+    ServiceCompletedSuccessfully,
+}
+
+/// `restart:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "policy")]
+pub enum RestartPolicy {
+    /// Never (the default of Compose).
+    No,
+    /// When the exit status is not 0, at most `max_retries` times where given.
+    OnFailure { max_retries: Option<u32> },
+    /// Whatever the exit status.
+    Always,
+    /// Like `always`, but a service stopped by command stays stopped over a reboot.
+    UnlessStopped,
+}
+
+/// Limits and reservations. Memory in bytes, CPUs in billionths of one (Docker's `NanoCPUs`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Hard memory limit.
+    pub memory: Option<u64>,
+    /// Soft memory limit.
+    pub memory_reservation: Option<u64>,
+    /// `memswap_limit`: memory plus swap; -1 is unlimited.
+    pub memory_swap: Option<i64>,
+    /// CPU limit.
+    pub nano_cpus: Option<u64>,
+    /// CPU reservation (planning only; Docker outside Swarm has no such thing).
+    pub nano_cpus_reservation: Option<u64>,
+    /// `cpu_shares`.
+    pub cpu_shares: Option<i64>,
+    /// Most processes.
+    pub pids: Option<i64>,
+}
+
+/// `logging:`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logging {
+    /// Driver; the Engine's default when absent.
+    pub driver: Option<String>,
+    /// Its options, `max-size` and `max-file` among them.
+    pub options: BTreeMap<String, String>,
+}
+
+/// One entry of `ulimits:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    /// Soft limit; -1 is unlimited.
+    pub soft: i64,
+    /// Hard limit.
+    pub hard: i64,
+}

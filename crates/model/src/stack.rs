@@ -1,0 +1,117 @@
+//! A whole stack, as one resolved value.
+
+use crate::{ExternalRoute, Secret, Service, ServiceName, StackName};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What is wanted: everything the Compose files, their environment and `x-mainstay` say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stack {
+    /// Its name.
+    pub name: StackName,
+    /// Absolute project directory.
+    pub directory: PathBuf,
+    /// Absolute paths of the files it was read from, in order.
+    pub files: Vec<PathBuf>,
+    /// Services active under the chosen profiles.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// Networks in use, by key.
+    pub networks: BTreeMap<String, Network>,
+    /// Volumes in use, by key.
+    pub volumes: BTreeMap<String, Volume>,
+    /// Secrets in use, by key.
+    pub secrets: BTreeMap<String, FileObject>,
+    /// Configs in use, by key.
+    pub configs: BTreeMap<String, FileObject>,
+    /// `x-mainstay: edge:`.
+    pub edge: EdgeSettings,
+}
+
+impl Stack {
+    /// Hash of what makes two copies of `service` interchangeable: its own definition (without `replicas`,
+    /// `depends_on`, routes and the release job, which change nothing inside a copy) and the image it runs.
+    pub fn instance_hash(&self, service: &Service, image_id: Option<&str>) -> String {
+        let mut definition = service.clone();
+        definition.replicas = 0;
+        definition.depends_on.clear();
+        definition.routes.clear();
+        definition.release_job = None;
+        definition.build = None;
+        definition.profiles.clear();
+        let files: Vec<_> = service
+            .secrets
+            .iter()
+            .map(|grant| self.secrets.get(&grant.source))
+            .chain(service.configs.iter().map(|grant| self.configs.get(&grant.source)))
+            .collect();
+        let networks: Vec<_> = service.networks.keys().map(|key| self.networks.get(key)).collect();
+        let text = serde_json::to_vec(&(&definition, image_id, files, networks)).unwrap_or_default();
+        let mut hash = String::with_capacity(64);
+        for byte in Sha256::digest(&text) {
+            hash.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+            hash.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+        }
+        hash
+    }
+}
+
+/// One entry of top-level `networks:`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Real name in the Engine (`<stack>_<key>` unless given).
+    pub name: String,
+    /// Exists outside the stack; never created or removed by us.
+    pub external: bool,
+    /// Driver; the Engine's default when absent.
+    pub driver: Option<String>,
+    /// Driver options.
+    pub driver_opts: BTreeMap<String, String>,
+    /// `internal:`.
+    pub internal: bool,
+    /// `attachable:`.
+    pub attachable: bool,
+    /// `enable_ipv6:`.
+    pub enable_ipv6: Option<bool>,
+    /// `ipam: config:` subnets, with gateway where given.
+    pub subnets: Vec<(String, Option<String>)>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One entry of top-level `volumes:`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Real name in the Engine.
+    pub name: String,
+    /// Exists outside the stack.
+    pub external: bool,
+    /// Driver.
+    pub driver: Option<String>,
+    /// Driver options.
+    pub driver_opts: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One entry of top-level `secrets:` or `configs:`, with what it held when the stack was resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileObject {
+    /// The file it comes from, where it comes from one.
+    pub file: Option<PathBuf>,
+    /// The content, where it comes from `environment:` or `content:`.
+    pub content: Option<Secret>,
+    /// Exists outside the stack.
+    pub external: bool,
+}
+
+/// `x-mainstay: edge:`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeSettings {
+    /// `listen: { http: … }`; `None`: port 80, or 8080 without the right to it.
+    pub http: Option<SocketAddr>,
+    /// Routes to something outside the stack.
+    pub routes: Vec<ExternalRoute>,
+}

@@ -1,0 +1,44 @@
+//! Mounts of a service, and the files given to it.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One entry of `volumes:` or `tmpfs:`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// What is mounted.
+    pub kind: MountKind,
+    /// Absolute path inside the instance.
+    pub target: String,
+    /// `ro`.
+    pub read_only: bool,
+}
+
+/// The source of a mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "type")]
+pub enum MountKind {
+    /// A volume of the stack, by its key under top-level `volumes:`.
+    Volume { key: String, nocopy: bool, subpath: Option<String> },
+    /// A volume without a name: fresh for every instance.
+    Anonymous,
+    /// A path of the host. `create` makes the directory when missing (Compose's short form does).
+    Bind { source: PathBuf, create: bool, propagation: Option<String>, selinux: Option<char> },
+    /// Memory. Size in bytes; mode in octal digits as given.
+    Tmpfs { size: Option<u64>, mode: Option<u32> },
+}
+
+/// A secret or config granted to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileGrant {
+    /// Key under top-level `secrets:` or `configs:`.
+    pub source: String,
+    /// Absolute path inside the instance (`/run/secrets/<source>` and `/<source>` by default).
+    pub target: String,
+    /// Owner and mode, where given.
+    pub uid: Option<String>,
+    /// Group.
+    pub gid: Option<String>,
+    /// Permission bits.
+    pub mode: Option<u32>,
+}

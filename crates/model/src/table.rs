@@ -1,0 +1,102 @@
+//! What the agent tells the edge: the whole routing state at once, and what the edge says back.
+//!
+//! A table is complete in itself. The edge applies it atomically, keeps it on disk, and can start from it
+//! without an agent.
+
+use crate::{HostPattern, RouteTimeouts, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Everything the edge knows about where requests go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteTable {
+    /// Grows with every change; the edge refuses a table older than the one it has.
+    pub version: u64,
+    /// Sockets to listen on.
+    pub listeners: Vec<Listener>,
+    /// HTTP routes, in no particular order: matching picks exact host, then longest wildcard, then `*`, and
+    /// within a host the longest path prefix.
+    pub routes: Vec<TableRoute>,
+    /// What routes and TCP listeners point to, by key (`stack/service:port`).
+    pub upstreams: BTreeMap<String, Upstream>,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// What is spoken on it.
+    pub kind: ListenerKind,
+}
+
+/// What a listener does with a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum ListenerKind {
+    /// HTTP/1.1, by the routes of the table.
+    Http,
+    /// Bytes, to one upstream: a published port.
+    Tcp { upstream: String },
+}
+
+/// One route, resolved to an upstream key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRoute {
+    /// Host pattern.
+    pub host: HostPattern,
+    /// Path prefix.
+    pub path: String,
+    /// Takes the prefix off.
+    pub strip_prefix: bool,
+    /// Key into [`RouteTable::upstreams`].
+    pub upstream: String,
+    /// Deadlines.
+    pub timeouts: RouteTimeouts,
+}
+
+/// The instances behind a route.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Instances that take new requests, by least connections.
+    pub targets: Vec<Target>,
+    /// Instances that take no new request but finish those they have. At `until` what is still open (upgraded
+    /// connections, endless streams) is closed.
+    pub draining: Vec<Draining>,
+    /// While the service is being swapped: requests wait until this time for a table with targets, then 503.
+    pub hold_until: Option<Timestamp>,
+}
+
+/// One instance, as the edge sees it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Target {
+    /// Name for logs, metrics and the in-flight report (`stack/api.7.1`).
+    pub instance: String,
+    /// Where it listens: `ip:port`, or `name:port` for an upstream outside the stack.
+    pub address: String,
+}
+
+/// A target on its way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// The target it was.
+    pub target: Target,
+    /// When what is left is closed.
+    pub until: Timestamp,
+}
+
+/// What the edge reports when asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeStatus {
+    /// Version of the table in force.
+    pub version: u64,
+    /// The edge's process id.
+    pub pid: u32,
+    /// Requests, tunnels and TCP connections now open, by instance. Absent means none.
+    pub in_flight: BTreeMap<String, u64>,
+    /// Requests now waiting for a held upstream, by upstream key.
+    pub held: BTreeMap<String, u64>,
+    /// Answered requests since the edge started, by upstream key and status class (`2xx` …).
+    pub requests: BTreeMap<String, BTreeMap<String, u64>>,
+}

@@ -1,6 +1,6 @@
 //! What was seen, and what could not be seen.
 
-use crate::table::EdgeStatus;
+use crate::table::{EdgeStatus, RouteTable};
 use crate::{Instance, InstanceId, RuntimeKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,8 @@ pub struct Observed {
     pub volumes: BTreeSet<String>,
     /// The edge's own report.
     pub edge: Seen<EdgeStatus>,
+    /// This stack's part of the table that the edge has in force, where that is known.
+    pub table: Option<RouteTable>,
     /// Memory of the host not promised to anything else, bytes; what a second copy has to fit into.
     pub free_memory: Option<u64>,
 }

@@ -20,14 +20,14 @@ pub struct StackState {
     pub wish: Wish,
     /// Services stopped by command.
     pub stopped: BTreeSet<ServiceName>,
-    /// Services that a command wants restarted, and the instances that it meant.
-    pub restart: BTreeMap<ServiceName, BTreeSet<InstanceId>>,
-    /// Instances of the current release that are being replaced because they are unhealthy.
-    pub replace: BTreeSet<InstanceId>,
-    /// Restarts of native instances and replacements, for backoff: how many, and when the last one was.
+    /// When a command last asked for a service to be started: what ended before that is started again.
+    pub started: BTreeMap<ServiceName, Timestamp>,
+    /// Instances on their way out, and since when: they drain, stop, and (unless needed again) are removed.
+    pub leaving: BTreeMap<InstanceId, Timestamp>,
+    /// Instances to be replaced, because they are unhealthy or a command said so, and since when.
+    pub replace: BTreeMap<InstanceId, Timestamp>,
+    /// Restarts and replacements in a row, for backoff: how many, and when the last one was.
     pub attempts: BTreeMap<ServiceName, (u32, Timestamp)>,
-    /// Highest slot handed out, by service and release: slots are never used twice.
-    pub slots: BTreeMap<ServiceName, (ReleaseNumber, u32)>,
 }
 
 /// What is wanted of a stack as a whole.
@@ -54,8 +54,8 @@ pub struct Deploy {
     pub phase: Phase,
     /// Release jobs that ended well, so that none runs twice.
     pub jobs_done: BTreeSet<ServiceName>,
-    /// Hold-and-swap services whose old instances may be stopped from now on.
-    pub swapping: BTreeSet<ServiceName>,
+    /// Hold-and-swap services whose swap has begun, and when.
+    pub swapping: BTreeMap<ServiceName, Timestamp>,
 }
 
 /// How far a deploy is.
@@ -91,33 +91,29 @@ pub enum Transition {
     Begin { to: ReleaseNumber, at: Timestamp },
     /// The release job of `service` ended well.
     JobDone { service: ServiceName },
-    /// The swap of `service` begins.
-    Swap { service: ServiceName },
-    /// Everything new is proven.
-    Switch { at: Timestamp },
+    /// The swap of `service` begins: these old instances leave.
+    Swap { service: ServiceName, leaving: BTreeSet<InstanceId>, at: Timestamp },
+    /// Everything new is proven: routes move, and these old instances leave.
+    Switch { leaving: BTreeSet<InstanceId>, at: Timestamp },
     /// The deploy failed.
     Fail { failure: Failure },
     /// Nothing of the other release is left: done, or undone.
     Settle,
     /// A command asked for the stack to go.
-    Down { volumes: bool },
+    Down { volumes: bool, at: Timestamp },
     /// Nothing is left of it.
     Gone,
     /// A command stopped services.
     Stop { services: BTreeSet<ServiceName> },
     /// A command started services again.
-    Start { services: BTreeSet<ServiceName> },
-    /// A command asked for a restart of these instances.
-    Restart { instances: BTreeSet<InstanceId> },
-    /// A restart asked for is done.
-    Restarted { instance: InstanceId },
-    /// An unhealthy instance is to be replaced.
-    Replace { instance: InstanceId, at: Timestamp },
-    /// It has been.
-    Replaced { instance: InstanceId },
-    /// A slot was given to a new instance.
-    Slot { instance: InstanceId },
-    /// A native instance is started again.
+    Start { services: BTreeSet<ServiceName>, at: Timestamp },
+    /// Instances are to be replaced.
+    Replace { instances: BTreeSet<InstanceId>, at: Timestamp },
+    /// Instances are no longer needed.
+    Leave { instances: BTreeSet<InstanceId>, at: Timestamp },
+    /// Instances have gone, or run again: nothing is remembered of them.
+    Forget { instances: BTreeSet<InstanceId> },
+    /// A service is started once more after it ended by itself.
     Attempt { service: ServiceName, at: Timestamp },
     /// A service has been well for long enough to forget its attempts.
     Calm { service: ServiceName },

@@ -1,0 +1,103 @@
+//! How a transition changes the state of a stack.
+
+use mainstay_model::{Deploy, InstanceId, Phase, StackState, Timestamp, Transition, Wish};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The state after `transition`. Transitions that no longer apply change the generation alone.
+#[must_use]
+pub fn apply(state: &StackState, transition: &Transition) -> StackState {
+    let mut next = state.clone();
+    next.generation += 1;
+    match transition.clone() {
+        Transition::Begin { to, at } => begin(&mut next, to, at),
+        Transition::JobDone { service } => with_deploy(&mut next, |deploy| {
+            deploy.jobs_done.insert(service);
+        }),
+        Transition::Swap { service, leaving, at } => {
+            with_deploy(&mut next, |deploy| {
+                deploy.swapping.insert(service, at);
+            });
+            leave(&mut next, leaving, at);
+        }
+        Transition::Switch { leaving, at } => {
+            with_deploy(&mut next, |deploy| deploy.phase = Phase::Switched { at });
+            next.replace.retain(|id, _| !leaving.contains(id));
+            leave(&mut next, leaving, at);
+        }
+        Transition::Fail { failure } => fail(&mut next, failure),
+        Transition::Settle => settle(&mut next),
+        Transition::Down { volumes, at: _ } => {
+            next.wish = Wish::Down { volumes };
+            next.deploy = None;
+        }
+        Transition::Gone => next = StackState { generation: next.generation, ..StackState::default() },
+        Transition::Stop { services } => next.stopped.extend(services),
+        Transition::Start { services, at } => {
+            next.leaving.retain(|id, _| !services.contains(&id.service));
+            next.replace.retain(|id, _| !services.contains(&id.service));
+            next.stopped.retain(|service| !services.contains(service));
+            next.started.extend(services.into_iter().map(|service| (service, at)));
+        }
+        Transition::Replace { instances, at } => replace(&mut next, instances, at),
+        Transition::Leave { instances, at } => {
+            next.replace.retain(|id, _| !instances.contains(id));
+            leave(&mut next, instances, at);
+        }
+        Transition::Forget { instances } => {
+            next.leaving.retain(|id, _| !instances.contains(id));
+            next.replace.retain(|id, _| !instances.contains(id));
+        }
+        Transition::Attempt { service, at } => {
+            let (count, last) = next.attempts.entry(service).or_insert((0, at));
+            (*count, *last) = (count.saturating_add(1), at);
+        }
+        Transition::Calm { service } => {
+            next.attempts.remove(&service);
+        }
+    }
+    next
+}
+
+fn begin(state: &mut StackState, to: u32, at: Timestamp) {
+    state.wish = Wish::Up;
+    state.stopped.clear();
+    state.attempts.clear();
+    let (jobs_done, swapping) = (BTreeSet::new(), BTreeMap::new());
+    state.deploy =
+        Some(Deploy { to, from: state.current, started: at, phase: Phase::Proving, jobs_done, swapping });
+}
+
+/// Only a deploy that has not switched can fail; afterwards the new release serves and is supervised.
+fn fail(state: &mut StackState, failure: mainstay_model::Failure) {
+    let Some(deploy) = state.deploy.as_mut().filter(|d| d.phase == Phase::Proving) else { return };
+    deploy.phase = Phase::Undoing { failure };
+    let swapping: BTreeSet<_> = deploy.swapping.keys().cloned().collect();
+    state.leaving.retain(|id, _| !swapping.contains(&id.service));
+}
+
+fn settle(state: &mut StackState) {
+    let Some(deploy) = state.deploy.take() else { return };
+    if let Phase::Switched { .. } = deploy.phase {
+        state.current = Some(deploy.to);
+    }
+}
+
+fn replace(state: &mut StackState, instances: BTreeSet<InstanceId>, at: Timestamp) {
+    for id in instances {
+        let (count, last) = state.attempts.entry(id.service.clone()).or_insert((0, at));
+        (*count, *last) = (count.saturating_add(1), at);
+        state.replace.entry(id).or_insert(at);
+    }
+}
+
+fn leave(state: &mut StackState, instances: BTreeSet<InstanceId>, at: Timestamp) {
+    for id in instances {
+        state.leaving.entry(id).or_insert(at);
+    }
+}
+
+fn with_deploy(state: &mut StackState, change: impl FnOnce(&mut Deploy)) {
+    if let Some(deploy) = state.deploy.as_mut().filter(|d| d.phase == Phase::Proving) {
+        change(deploy);
+    }
+}

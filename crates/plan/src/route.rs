@@ -1,0 +1,181 @@
+//! The stack's part of the edge's table: who gets requests, who finishes, who is waited for.
+
+use crate::Blueprint;
+use crate::draft::Draft;
+use crate::strategy::edge_holds_ports;
+use crate::view::View;
+use mainstay_model::table::{Draining, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
+use mainstay_model::{Instance, Protocol, Service, ServiceName, StackName, Step, Timestamp};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// How long requests wait for a service that is being swapped, beyond the time the old one may take to stop.
+const HOLD: Duration = Duration::from_secs(60);
+
+/// Gives the edge this stack's part when it has another.
+pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>) {
+    let table = table(view, draft);
+    if view.input.observed.table.as_ref() != Some(&table) {
+        draft.step(Step::Route { table }, "who is ready, or who leaves, has changed");
+    }
+}
+
+/// Key of the upstream that is `port` of `service`.
+pub fn upstream_key(stack: &StackName, service: &ServiceName, port: u16) -> String {
+    format!("{stack}/{service}:{port}")
+}
+
+/// How long a leaving instance of `service` may finish what it has.
+pub fn drain_grace(service: &Service) -> Duration {
+    service.stop_grace_period
+}
+
+/// When what is left open on a leaving instance is closed.
+pub(crate) fn drain_until(view: &View<'_>, instance: &Instance) -> Timestamp {
+    let since = view.state().leaving.get(&instance.id).or_else(|| view.state().replace.get(&instance.id));
+    let definition = view.releases().find_map(|b| b.service(&instance.id.service));
+    since.copied().unwrap_or(Timestamp(0)) + definition.map_or(Duration::ZERO, drain_grace)
+}
+
+/// Whether the edge sends anything to `service`, now or in a release just left.
+pub(crate) fn is_routed(view: &View<'_>, service: &ServiceName) -> bool {
+    view.releases().any(|b| b.service(service).is_some_and(|s| !ports(b, s).is_empty()))
+}
+
+/// Ports inside the instance that the edge sends to.
+fn ports(blueprint: &Blueprint, service: &Service) -> BTreeSet<u16> {
+    let main = service.main_port();
+    let routed = service.routes.iter().filter_map(move |r| r.port.or(main));
+    routed.chain(held_ports(blueprint, service).map(|(_, target)| target)).collect()
+}
+
+/// Published TCP ports that the edge listens on: where, and the port inside.
+fn held_ports<'b>(
+    blueprint: &'b Blueprint,
+    service: &'b Service,
+) -> impl Iterator<Item = (SocketAddr, u16)> + use<'b> {
+    let ours = edge_holds_ports(&blueprint.release.stack, service);
+    service.ports.iter().filter(move |p| ours && p.protocol == Protocol::Tcp).flat_map(|port| {
+        let host = port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let published = port.published.map(|range| range.start..=range.end);
+        published
+            .into_iter()
+            .flatten()
+            .zip(port.target.start..=port.target.end)
+            .map(move |(outer, inner)| (SocketAddr::new(host, outer), inner))
+    })
+}
+
+fn table(view: &View<'_>, draft: &mut Draft<'_>) -> RouteTable {
+    let mut table = RouteTable::default();
+    for blueprint in view.releases() {
+        for service in blueprint.services() {
+            for port in ports(blueprint, service) {
+                let draining = draining(view, service, port);
+                if !draining.is_empty() {
+                    let key = upstream_key(view.input.stack, &service.name, port);
+                    table.upstreams.insert(key, Upstream { draining, ..Upstream::default() });
+                }
+            }
+        }
+    }
+    let Some(serving) = view.serving() else { return table };
+    for service in serving.services() {
+        add_service(view, draft, &mut table, serving, service);
+    }
+    add_external(view, &mut table, serving);
+    if !table.routes.is_empty() {
+        let address = serving.release.stack.edge.http.unwrap_or(view.input.http);
+        table.listeners.push(Listener { address, kind: ListenerKind::Http });
+    }
+    table
+}
+
+fn add_service(
+    view: &View<'_>,
+    draft: &mut Draft<'_>,
+    table: &mut RouteTable,
+    serving: &Blueprint,
+    service: &Service,
+) {
+    let stack = view.input.stack;
+    for port in ports(serving, service) {
+        let upstream = table.upstreams.entry(upstream_key(stack, &service.name, port)).or_default();
+        upstream.targets = targets(view, serving, service, port);
+        if upstream.targets.is_empty() {
+            upstream.hold_until = hold_until(view, service);
+            upstream.hold_until.into_iter().for_each(|at| draft.wake(at));
+        }
+    }
+    for route in &service.routes {
+        if let Some(port) = route.port.or(service.main_port()) {
+            table.routes.push(TableRoute {
+                host: route.host.clone(),
+                path: route.path.clone(),
+                strip_prefix: route.strip_prefix,
+                upstream: upstream_key(stack, &service.name, port),
+                timeouts: route.timeouts,
+            });
+        }
+    }
+    for (address, inner) in held_ports(serving, service) {
+        let upstream = upstream_key(stack, &service.name, inner);
+        table.listeners.push(Listener { address, kind: ListenerKind::Tcp { upstream } });
+    }
+}
+
+fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
+    for (index, route) in serving.release.stack.edge.routes.iter().enumerate() {
+        let key = format!("{}/external-{index}", view.input.stack);
+        let targets =
+            route.to.iter().map(|to| Target { instance: to.clone(), address: to.clone() }).collect();
+        table.upstreams.insert(key.clone(), Upstream { targets, ..Upstream::default() });
+        table.routes.push(TableRoute {
+            host: route.host.clone(),
+            path: route.path.clone(),
+            strip_prefix: route.strip_prefix,
+            upstream: key,
+            timeouts: route.timeouts,
+        });
+    }
+}
+
+fn target(view: &View<'_>, instance: &Instance, port: u16) -> Option<Target> {
+    let address = SocketAddr::new(instance.address?, instance.port.unwrap_or(port)).to_string();
+    Some(Target { instance: format!("{}/{}", view.input.stack, instance.id), address })
+}
+
+fn targets(view: &View<'_>, serving: &Blueprint, service: &Service, port: u16) -> Vec<Target> {
+    let staying = view.staying(serving, &service.name);
+    let mut targets: Vec<_> = staying
+        .into_iter()
+        .filter(|i| i.is_ready() && !swaps_in_place(view, serving, service, i))
+        .filter_map(|i| target(view, i, port))
+        .collect();
+    targets.sort();
+    targets
+}
+
+/// An instance that is restarted in place takes nothing new from the moment that is decided.
+fn swaps_in_place(view: &View<'_>, serving: &Blueprint, service: &Service, instance: &Instance) -> bool {
+    view.is_replaced(&instance.id) && crate::steady::replaces_in_place(view, serving, service)
+}
+
+fn draining(view: &View<'_>, service: &Service, port: u16) -> Vec<Draining> {
+    let in_place =
+        |i: &Instance| view.serving().is_some_and(|serving| swaps_in_place(view, serving, service, i));
+    let goes = |i: &&&Instance| (view.is_leaving(&i.id) || in_place(i)) && !crate::leave::ended(i);
+    let one = |i: &&Instance| Some(Draining { target: target(view, i, port)?, until: drain_until(view, i) });
+    view.instances(&service.name).iter().filter(goes).filter_map(one).collect()
+}
+
+/// Until when requests wait for a service without targets: while it is swapped, replaced in place or just started.
+fn hold_until(view: &View<'_>, service: &Service) -> Option<Timestamp> {
+    let state = view.state();
+    let swap = state.deploy.as_ref().and_then(|d| d.swapping.get(&service.name));
+    let replaced = state.replace.iter().filter(|(id, _)| id.service == service.name).map(|(_, at)| at);
+    let began = swap.into_iter().chain(replaced).chain(state.started.get(&service.name)).max()?;
+    let until = *began + drain_grace(service) + service.stop_grace_period + HOLD;
+    (until > view.now() && !view.is_stopped(&service.name)).then_some(until)
+}

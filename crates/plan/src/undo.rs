@@ -1,0 +1,53 @@
+//! A failed deploy is undone: what is new goes, what was stopped for it comes back.
+
+use crate::draft::Draft;
+use crate::view::View;
+use crate::{leave, steady};
+use mainstay_model::{Deploy, Health, Instance, ServiceName, Step, StepKey, Transition};
+
+/// One step back towards the old release.
+pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
+    let from = view.blueprint(deploy.from);
+    let is_new = |i: &Instance| {
+        i.id.release == deploy.to && from.and_then(|from| from.hash(&i.id.service)) != Some(i.hash.as_str())
+    };
+    let mut clean = true;
+    for instance in view.all().filter(|i| is_new(i)) {
+        leave::out(view, draft, instance, "the deploy it was made for failed");
+        clean = false;
+    }
+    let job_runs = |service: &ServiceName| view.input.busy.contains(&StepKey::Job(service.clone()));
+    clean &= !view.blueprint(Some(deploy.to)).is_some_and(|to| to.services().any(|s| job_runs(&s.name)));
+    if let Some(from) = from {
+        for service in deploy.swapping.keys() {
+            let still_new = view.instances(service).iter().any(|i| is_new(i));
+            for instance in view.matching(from, service) {
+                clean &= restore(view, draft, instance, still_new);
+            }
+        }
+        steady::supervise(view, draft, from);
+    }
+    leave::advance(view, draft, |_| false);
+    if clean && !draft.has_records() {
+        draft.record(Transition::Settle, "everything of the failed deploy is gone");
+    }
+}
+
+/// Starts an old instance again once nothing new holds its place. True when it runs and its health is known.
+fn restore(view: &View<'_>, draft: &mut Draft<'_>, instance: &Instance, still_new: bool) -> bool {
+    let service = &instance.id.service;
+    if !leave::ended(instance) {
+        return instance.health != Health::Starting;
+    }
+    if instance.has_completed()
+        && view.releases().filter_map(|b| b.service(service)).any(crate::proof::may_end)
+    {
+        return true;
+    }
+    if still_new {
+        draft.wait(service, "comes back once the failed new instance is gone");
+    } else {
+        draft.step(Step::Start { instance: instance.id.clone() }, "the deploy that stopped it failed");
+    }
+    false
+}

@@ -1,0 +1,145 @@
+//! What must hold after every step, whatever fails.
+
+use crate::world::World;
+use mainstay_model::{InstanceState, Phase, Plan, ReleaseNumber, Seen, StackState, Step};
+use mainstay_plan::Blueprint;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// A broken promise, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn broken<T>(what: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation(what.into()))
+}
+
+/// Nothing is decided about what cannot be seen.
+pub fn plan_is_sighted(plan: &Plan, observed: &mainstay_model::Observed) -> Result<(), Violation> {
+    let blind = observed.instances.values().any(|seen| matches!(seen, Seen::Unknown(_)));
+    match plan.steps.first() {
+        Some((step, _)) if blind => broken(format!("{step:?} was planned without seeing")),
+        _ => Ok(()),
+    }
+}
+
+/// Checked just before `step` takes effect.
+pub fn before_step(world: &World, state: &StackState, step: &Step) -> Result<(), Violation> {
+    match step {
+        Step::Stop { instance, .. } | Step::Remove { instance } => {
+            let name = format!("shop/{instance}");
+            let takes = |u: &mainstay_model::table::Upstream| u.targets.iter().any(|t| t.instance == name);
+            if world.table.upstreams.values().any(takes) {
+                return broken(format!("{instance} is stopped or removed while it takes requests"));
+            }
+            Ok(())
+        }
+        Step::Route { table } => route_keeps_serving(world, state, table),
+        _ => Ok(()),
+    }
+}
+
+/// A service that has ready, staying instances of the serving release never loses its last target.
+fn route_keeps_serving(
+    world: &World,
+    state: &StackState,
+    table: &mainstay_model::table::RouteTable,
+) -> Result<(), Violation> {
+    if state.wish != mainstay_model::Wish::Up {
+        return Ok(());
+    }
+    for (key, old) in &world.table.upstreams {
+        let still_well = old.targets.iter().filter(|t| {
+            world
+                .bodies
+                .values()
+                .any(|b| format!("shop/{}", b.instance.id) == t.instance && b.instance.is_ready())
+        });
+        let swapped = world
+            .bodies
+            .values()
+            .any(|b| b.exclusive && key.starts_with(&format!("shop/{}:", b.instance.id.service)));
+        let empty = table.upstreams.get(key).is_none_or(|new| new.targets.is_empty());
+        let stopped = state.stopped.iter().any(|s| key.starts_with(&format!("shop/{s}:")));
+        if still_well.count() > 0
+            && empty
+            && !swapped
+            && !stopped
+            && table.routes.iter().any(|r| r.upstream == *key)
+        {
+            return broken(format!("{key} lost its last ready target"));
+        }
+    }
+    Ok(())
+}
+
+/// Checked after every event.
+pub fn always(world: &World) -> Result<(), Violation> {
+    let mut holders = BTreeSet::new();
+    for body in world.bodies.values().filter(|b| {
+        b.exclusive && !matches!(b.instance.state, InstanceState::Exited { .. } | InstanceState::Created)
+    }) {
+        if !holders.insert(&body.instance.id.service) {
+            return broken(format!("two instances of {} run at once", body.instance.id.service));
+        }
+    }
+    let mut names = BTreeSet::new();
+    match world.bodies.values().find(|b| !names.insert(&b.instance.name)) {
+        Some(twice) => broken(format!("the name {} is used twice", twice.instance.name)),
+        None => Ok(()),
+    }
+}
+
+/// A release job runs once per deploy, or again only when a crash hid its end.
+pub fn jobs(world: &World, crashes: usize) -> Result<(), Violation> {
+    let mut runs: BTreeMap<_, usize> = BTreeMap::new();
+    for job in &world.jobs_run {
+        *runs.entry(job).or_default() += 1;
+    }
+    match runs.into_iter().find(|(_, count)| *count > 1 + crashes) {
+        Some(((service, release), count)) => {
+            broken(format!("job of {service} ran {count} times for release {release}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checked when nothing is left to do: one release, whole, and nothing else.
+pub fn settled(
+    world: &World,
+    state: &StackState,
+    blueprints: &BTreeMap<ReleaseNumber, Blueprint>,
+) -> Result<(), Violation> {
+    if let Some(deploy) = &state.deploy {
+        let phase = match &deploy.phase {
+            Phase::Proving => "proving",
+            Phase::Switched { .. } => "switched",
+            Phase::Undoing { .. } => "undoing",
+        };
+        return broken(format!("the deploy of release {} is stuck while {phase}", deploy.to));
+    }
+    let Some(current) = state.current.and_then(|number| blueprints.get(&number)) else {
+        return match world.bodies.keys().next() {
+            Some(orphan) => broken(format!("{orphan} is an orphan: nothing is up")),
+            None => Ok(()),
+        };
+    };
+    for body in world.bodies.values() {
+        if current.hash(&body.instance.id.service) != Some(body.instance.hash.as_str()) {
+            return broken(format!("{} is an orphan of another release", body.instance.id));
+        }
+    }
+    for service in current.services() {
+        let copies = world.bodies.values().filter(|b| b.instance.id.service == service.name).count();
+        if copies != usize::try_from(service.replicas).unwrap_or(0) {
+            return broken(format!("{} has {copies} copies instead of {}", service.name, service.replicas));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! A small model of the host: containers, networks, volumes and the edge, with a clock of its own.
+
+use crate::Rng;
+use mainstay_model::table::{EdgeStatus, RouteTable};
+use mainstay_model::{
+    Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Service, Step, Timestamp,
+};
+use mainstay_plan::Blueprint;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What a version of a service does once started; a seed decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Ready after some milliseconds.
+    Well { after: u64 },
+    /// Runs, never ready: unhealthy after a while.
+    NeverReady,
+    /// Ends with status 1 after some milliseconds.
+    Crashes { after: u64 },
+    /// Ready, later unhealthy, once.
+    TurnsSick { after: u64, sick: u64 },
+}
+
+/// One simulated instance.
+#[derive(Debug, Clone)]
+pub struct Body {
+    pub instance: Instance,
+    pub exclusive: bool,
+    behaviour: Behaviour,
+    began: u64,
+    has_been_sick: bool,
+}
+
+/// The host.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// True time, ms. What the agent reads may jump; see `skew`.
+    pub time: u64,
+    /// What the agent's clock is ahead of true time, ms.
+    pub skew: u64,
+    pub bodies: BTreeMap<InstanceId, Body>,
+    pub networks: BTreeSet<String>,
+    pub volumes: BTreeSet<String>,
+    pub table: RouteTable,
+    pub in_flight: BTreeMap<String, (u64, u64)>,
+    pub jobs_run: Vec<(String, u32)>,
+    /// Until when the Engine does not answer.
+    pub blind_until: u64,
+    addresses: u8,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            time: 1_000_000,
+            skew: 0,
+            bodies: BTreeMap::new(),
+            networks: BTreeSet::new(),
+            volumes: BTreeSet::new(),
+            table: RouteTable::default(),
+            in_flight: BTreeMap::new(),
+            jobs_run: Vec::new(),
+            blind_until: 0,
+            addresses: 0,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.time + self.skew)
+    }
+
+    /// Lets everything happen that happens by itself up to `time`.
+    pub fn advance(&mut self, time: u64, rng: &mut Rng) {
+        self.time = self.time.max(time);
+        let now = self.now();
+        for body in self.bodies.values_mut() {
+            body.live(self.time, now);
+        }
+        self.in_flight.retain(|_, (_, ends)| *ends > time);
+        for target in self.table.upstreams.values().flat_map(|u| &u.targets) {
+            if rng.one_in(3) {
+                self.in_flight
+                    .insert(target.instance.clone(), (1 + rng.below(4), time + 1 + rng.below(15_000)));
+            }
+        }
+    }
+
+    /// The next moment at which something happens by itself.
+    pub fn next_change(&self) -> Option<u64> {
+        self.bodies.values().filter_map(|b| b.next_change()).filter(|t| *t > self.time).min()
+    }
+
+    pub fn observe(&self) -> Observed {
+        let instances = if self.blind_until > self.time {
+            Seen::Unknown("the Engine does not answer".into())
+        } else {
+            Seen::Known(self.bodies.iter().map(|(id, b)| (id.clone(), b.instance.clone())).collect())
+        };
+        let in_flight = self.in_flight.iter().map(|(name, (open, _))| (name.clone(), *open)).collect();
+        Observed {
+            instances: BTreeMap::from([(RuntimeKind::Docker, instances)]),
+            networks: self.networks.clone(),
+            volumes: self.volumes.clone(),
+            edge: Seen::Known(EdgeStatus { in_flight, ..EdgeStatus::default() }),
+            table: Some(self.table.clone()),
+            free_memory: None,
+        }
+    }
+
+    /// Carries out a step; what the real adapters do, and as idempotent.
+    pub fn carry_out(
+        &mut self,
+        step: &Step,
+        blueprints: &BTreeMap<u32, Blueprint>,
+        behave: impl Fn(&Service, u32, u32) -> Behaviour,
+    ) -> Result<(), String> {
+        let now = self.now();
+        match step {
+            Step::Record { .. } => Ok(()),
+            Step::CreateNetwork { key, .. } => {
+                self.networks.insert(key.clone());
+                Ok(())
+            }
+            Step::CreateVolume { key, .. } => {
+                self.volumes.insert(key.clone());
+                Ok(())
+            }
+            Step::RemoveNetwork { key } => {
+                self.networks.remove(key);
+                Ok(())
+            }
+            Step::RemoveVolume { key } => {
+                self.volumes.remove(key);
+                Ok(())
+            }
+            Step::Route { table } => {
+                self.table = table.clone();
+                Ok(())
+            }
+            Step::RunJob { service, release } => {
+                self.jobs_run.push((service.to_string(), *release));
+                Ok(())
+            }
+            Step::Create { instance, release, name, number } => {
+                let blueprint = blueprints.get(release).ok_or("no such release")?;
+                let service = blueprint.service(&instance.service).ok_or("no such service")?;
+                let behaviour = behave(service, *release, instance.slot);
+                self.create(instance, blueprint, service, name, *number, behaviour)
+            }
+            Step::Start { instance } => {
+                let time = self.time;
+                let body = self.bodies.get_mut(instance).ok_or("no such instance")?;
+                body.start(time, now);
+                Ok(())
+            }
+            Step::Stop { instance, .. } => {
+                if let Some(body) = self.bodies.get_mut(instance) {
+                    if body.instance.is_running() || body.instance.state == InstanceState::Restarting {
+                        body.instance.state = InstanceState::Exited { code: 0, oom: false, at: now };
+                    }
+                }
+                Ok(())
+            }
+            Step::Remove { instance } => {
+                self.bodies.remove(instance);
+                Ok(())
+            }
+            Step::Rename { instance, name } => {
+                if self.bodies.values().any(|b| b.instance.name == *name && b.instance.id != *instance) {
+                    return Err("the name is in use".into());
+                }
+                if let Some(body) = self.bodies.get_mut(instance) {
+                    body.instance.name.clone_from(name);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn create(
+        &mut self,
+        id: &InstanceId,
+        blueprint: &Blueprint,
+        service: &Service,
+        name: &str,
+        number: u32,
+        behaviour: Behaviour,
+    ) -> Result<(), String> {
+        if self.bodies.contains_key(id) {
+            return Ok(());
+        }
+        if self.bodies.values().any(|b| b.instance.name == name) {
+            return Err("the name is in use".into());
+        }
+        self.addresses = self.addresses.wrapping_add(1);
+        let instance = Instance {
+            id: id.clone(),
+            runtime: RuntimeKind::Docker,
+            hash: blueprint.hash(&service.name).unwrap_or_default().to_string(),
+            handle: id.to_string(),
+            name: name.to_string(),
+            number,
+            state: InstanceState::Created,
+            health: Health::Starting,
+            restarts: 0,
+            address: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, self.addresses))),
+            port: None,
+        };
+        let exclusive = !mainstay_plan::edge_holds_ports(&blueprint.release.stack, service);
+        self.bodies
+            .insert(id.clone(), Body { instance, exclusive, behaviour, began: 0, has_been_sick: false });
+        Ok(())
+    }
+
+    /// Ends an instance the way the kernel does; the Engine restarts it as its policy (always) says.
+    pub fn kill(&mut self, id: &InstanceId) {
+        let (time, now) = (self.time, self.now());
+        if let Some(body) = self.bodies.get_mut(id).filter(|b| b.instance.is_running()) {
+            body.instance.restarts += 1;
+            body.start(time, now);
+        }
+    }
+}
+
+impl Body {
+    /// Its version does not work, or not for long.
+    pub fn is_hopeless(&self) -> bool {
+        matches!(self.behaviour, Behaviour::NeverReady | Behaviour::Crashes { .. })
+    }
+
+    fn start(&mut self, time: u64, now: Timestamp) {
+        if self.instance.is_running() && self.began == time {
+            return;
+        }
+        self.began = time;
+        self.instance.health = Health::Starting;
+        self.instance.state = InstanceState::Running { since: now };
+    }
+
+    fn live(&mut self, time: u64, now: Timestamp) {
+        if !self.instance.is_running() {
+            return;
+        }
+        let age = time.saturating_sub(self.began);
+        match self.behaviour {
+            Behaviour::Well { after } if age >= after => self.instance.health = Health::Ready,
+            Behaviour::NeverReady if age >= UNHEALTHY_AFTER => {
+                self.instance.health = Health::Unhealthy { why: "no answer".into() };
+            }
+            Behaviour::Crashes { after } if age >= after => {
+                self.instance.restarts += 1;
+                self.start(time, now);
+            }
+            Behaviour::TurnsSick { sick, .. } if age >= sick && !self.has_been_sick => {
+                self.has_been_sick = true;
+                self.instance.health = Health::Unhealthy { why: "it hangs".into() };
+            }
+            Behaviour::TurnsSick { after, sick } if age >= after && (age < sick) => {
+                self.instance.health = Health::Ready
+            }
+            _ => {}
+        }
+    }
+
+    fn next_change(&self) -> Option<u64> {
+        if !self.instance.is_running() {
+            return None;
+        }
+        match self.behaviour {
+            Behaviour::Well { after } => {
+                (self.instance.health != Health::Ready).then_some(self.began + after)
+            }
+            Behaviour::NeverReady => {
+                (self.instance.health == Health::Starting).then_some(self.began + UNHEALTHY_AFTER)
+            }
+            Behaviour::Crashes { after } => Some(self.began + after),
+            Behaviour::TurnsSick { after, sick } => [after, sick]
+                .map(|t| self.began + t)
+                .into_iter()
+                .find(|t| *t > self.began.max(1) && !self.has_been_sick),
+        }
+    }
+}
+
+/// Three failed probes, five seconds apart.
+const UNHEALTHY_AFTER: u64 = 15_000;

@@ -30,7 +30,7 @@ pub fn plan_is_sighted(plan: &Plan, observed: &mainstay_model::Observed) -> Resu
 }
 
 /// Checked just before `step` takes effect.
-pub fn before_step(world: &World, state: &StackState, step: &Step) -> Result<(), Violation> {
+pub fn before_step(world: &World, step: &Step) -> Result<(), Violation> {
     match step {
         Step::Stop { instance, .. } | Step::Remove { instance } => {
             let name = format!("shop/{instance}");
@@ -40,17 +40,13 @@ pub fn before_step(world: &World, state: &StackState, step: &Step) -> Result<(),
             }
             Ok(())
         }
-        Step::Route { table } => route_keeps_serving(world, state, table),
         _ => Ok(()),
     }
 }
 
-/// A service that has ready, staying instances of the serving release never loses its last target.
-fn route_keeps_serving(
-    world: &World,
-    state: &StackState,
-    table: &mainstay_model::table::RouteTable,
-) -> Result<(), Violation> {
+/// Checked when `step` is decided: a start-first service whose targets still work keeps at least one.
+pub fn routes(world: &World, state: &StackState, step: &Step) -> Result<(), Violation> {
+    let Step::Route { table } = step else { return Ok(()) };
     if state.wish != mainstay_model::Wish::Up {
         return Ok(());
     }

@@ -99,6 +99,7 @@ impl Sim {
 
     fn run(&mut self) -> Result<(), Violation> {
         for _ in 0..COMMANDS {
+            self.jobs_ran_once()?;
             self.command();
             self.faults = true;
             for _ in 0..10 + self.rng.below(80) {
@@ -111,12 +112,20 @@ impl Sim {
             }
         }
         self.settle()?;
-        invariant::jobs(&self.world, self.report.crashes + self.report.lost)?;
+        self.jobs_ran_once()?;
         if self.has_hopeless_service() {
             Ok(())
         } else {
             invariant::settled(&self.world, &self.state, &self.blueprints)
         }
+    }
+
+    fn jobs_ran_once(&mut self) -> Result<(), Violation> {
+        let outcome = invariant::jobs(&self.world, self.report.crashes + self.report.lost);
+        if self.state.deploy.is_none() {
+            self.world.jobs_run.clear();
+        }
+        outcome
     }
 
     /// Without further faults every deploy ends, and nothing is left to do.
@@ -255,6 +264,7 @@ impl Sim {
                 self.record(transition, &why);
                 journaled = true;
             } else {
+                invariant::routes(&self.world, &self.state, &step)?;
                 self.note(format!("begin {step:?} ({why})"));
                 let longest = if self.rng.one_in(10) { 12_000 } else { 400 };
                 let lands = self.world.time + 1 + self.rng.below(longest);
@@ -309,7 +319,7 @@ impl Sim {
             return Ok(());
         }
         if !orphaned {
-            invariant::before_step(&self.world, &self.state, &flight.step)?;
+            invariant::before_step(&self.world, &flight.step)?;
         }
         let behaviours = &self.behaviours;
         let behave = |service: &Service, release: ReleaseNumber, slot: u32| {

@@ -30,6 +30,7 @@ pub struct Body {
     behaviour: Behaviour,
     began: u64,
     has_been_sick: bool,
+    recovered: bool,
 }
 
 /// The host.
@@ -208,8 +209,10 @@ impl World {
             port: None,
         };
         let exclusive = !mainstay_plan::edge_holds_ports(&blueprint.release.stack, service);
-        self.bodies
-            .insert(id.clone(), Body { instance, exclusive, behaviour, began: 0, has_been_sick: false });
+        self.bodies.insert(
+            id.clone(),
+            Body { instance, exclusive, behaviour, began: 0, has_been_sick: false, recovered: false },
+        );
         Ok(())
     }
 
@@ -234,6 +237,7 @@ impl Body {
             return;
         }
         self.began = time;
+        self.recovered = self.has_been_sick;
         self.instance.health = Health::Starting;
         self.instance.state = InstanceState::Running { since: now };
     }
@@ -252,12 +256,12 @@ impl Body {
                 self.instance.restarts += 1;
                 self.start(time, now);
             }
-            Behaviour::TurnsSick { sick, .. } if age >= sick && !self.has_been_sick => {
+            Behaviour::TurnsSick { sick, .. } if age >= sick && !self.recovered => {
                 self.has_been_sick = true;
                 self.instance.health = Health::Unhealthy { why: "it hangs".into() };
             }
-            Behaviour::TurnsSick { after, sick } if age >= after && (age < sick) => {
-                self.instance.health = Health::Ready
+            Behaviour::TurnsSick { after, sick } if age >= after && (age < sick || self.recovered) => {
+                self.instance.health = Health::Ready;
             }
             _ => {}
         }
@@ -275,10 +279,11 @@ impl Body {
                 (self.instance.health == Health::Starting).then_some(self.began + UNHEALTHY_AFTER)
             }
             Behaviour::Crashes { after } => Some(self.began + after),
-            Behaviour::TurnsSick { after, sick } => [after, sick]
-                .map(|t| self.began + t)
-                .into_iter()
-                .find(|t| *t > self.began.max(1) && !self.has_been_sick),
+            Behaviour::TurnsSick { after, sick } => match self.instance.health {
+                Health::Starting => Some(self.began + after),
+                Health::Ready => (!self.recovered).then_some(self.began + sick),
+                Health::Unhealthy { .. } => None,
+            },
         }
     }
 }

@@ -66,8 +66,10 @@ pub enum StepKey {
     Journal,
     /// The edge.
     Edge,
-    /// One instance.
+    /// One instance's life: while a step is about it, it is being made, started, stopped or removed.
     Instance(InstanceId),
+    /// One instance's name.
+    Name(InstanceId),
     /// The release job of one service.
     Job(ServiceName),
     /// One network.
@@ -88,8 +90,8 @@ impl Step {
             Self::Create { instance, .. }
             | Self::Start { instance }
             | Self::Stop { instance, .. }
-            | Self::Remove { instance }
-            | Self::Rename { instance, .. } => StepKey::Instance(instance.clone()),
+            | Self::Remove { instance } => StepKey::Instance(instance.clone()),
+            Self::Rename { instance, .. } => StepKey::Name(instance.clone()),
         }
     }
 }

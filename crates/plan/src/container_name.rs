@@ -1,10 +1,11 @@
 //! Names and numbers of new instances.
 
 use crate::view::View;
-use mainstay_model::{InstanceId, ReleaseNumber, Service, Step};
+use mainstay_model::{InstanceId, ReleaseNumber, Service, Step, StepKey};
 use std::collections::BTreeSet;
 
 /// Steps that make `count` more instances of `service` for `release`. Numbers are Compose's: from 1, the lowest free.
+/// None while others are being made: how many are missing is known when those are there.
 pub(crate) fn create_steps(
     view: &View<'_>,
     service: &Service,
@@ -12,6 +13,13 @@ pub(crate) fn create_steps(
     count: usize,
 ) -> Vec<Step> {
     let present = view.instances(&service.name);
+    let being_made = |key: &StepKey| match key {
+        StepKey::Instance(id) => id.service == service.name && view.instance(id).is_none(),
+        _ => false,
+    };
+    if view.input.busy.iter().any(being_made) {
+        return Vec::new();
+    }
     let remembered = view.state().leaving.keys().chain(view.state().replace.keys());
     let slots = present.iter().map(|i| &i.id).chain(remembered.filter(|id| id.service == service.name));
     let last_slot = slots.filter(|id| id.release == release).map(|id| id.slot).max().unwrap_or(0);

@@ -52,10 +52,12 @@ pub(crate) fn prove(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
 pub(crate) fn settle(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
     let Some(to) = view.blueprint(Some(deploy.to)) else { return };
     steady::supervise(view, draft, to);
-    steady::strays(view, draft, to);
+    steady::strays(view, draft, Some(to));
     leave::advance(view, draft, |_| false);
     let renames = to.services().any(|service| crate::container_name::rename_step(view, service).is_some());
-    if view.state().leaving.is_empty() && !renames && !draft.has_records() {
+    let quiet = view.input.busy.iter().all(|key| matches!(key, StepKey::Journal | StepKey::Edge));
+    let routed = crate::route::in_force(view, draft);
+    if quiet && routed && view.state().leaving.is_empty() && !renames && !draft.has_records() {
         draft.record(Transition::Settle, "the old release is gone");
     }
 }
@@ -85,11 +87,13 @@ struct Rollout<'v, 'a> {
 }
 
 impl Rollout<'_, '_> {
-    /// Instances that only the new release has.
+    /// Instances that only the new release has: of a new definition, or made for it.
     fn fresh(&self, service: &Service) -> impl Iterator<Item = &Instance> {
         let old_hash = self.from.and_then(|from| from.hash(&service.name));
+        let made_now =
+            |i: &Instance| i.id.release == self.deploy.to && self.deploy.from != Some(self.deploy.to);
         let matching = self.view.matching(self.to, &service.name);
-        matching.into_iter().filter(move |i| old_hash != Some(i.hash.as_str()))
+        matching.into_iter().filter(move |i| old_hash != Some(i.hash.as_str()) || made_now(i))
     }
 
     /// Instances that are not what the new release wants.

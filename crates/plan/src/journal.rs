@@ -28,7 +28,11 @@ pub fn apply(state: &StackState, transition: &Transition) -> StackState {
         Transition::Settle => settle(&mut next),
         Transition::Down { volumes, at: _ } => {
             next.wish = Wish::Down { volumes };
-            next.deploy = None;
+            // The definitions are still needed: how to drain, in which order to stop, how long to wait.
+            if let Some(deploy) = next.deploy.take() {
+                let switched = matches!(deploy.phase, Phase::Switched { .. });
+                next.current = deploy.from.filter(|_| !switched).or(Some(deploy.to));
+            }
         }
         Transition::Gone => next = StackState { generation: next.generation, ..StackState::default() },
         Transition::Stop { services } => next.stopped.extend(services),
@@ -60,7 +64,9 @@ pub fn apply(state: &StackState, transition: &Transition) -> StackState {
 
 fn begin(state: &mut StackState, to: u32, at: Timestamp) {
     state.wish = Wish::Up;
-    state.stopped.clear();
+    let stopped = std::mem::take(&mut state.stopped);
+    state.leaving.retain(|id, _| !stopped.contains(&id.service));
+    state.started.extend(stopped.into_iter().map(|service| (service, at)));
     state.attempts.clear();
     let (jobs_done, swapping) = (BTreeSet::new(), BTreeMap::new());
     state.deploy =

@@ -3,7 +3,7 @@
 use crate::draft::Draft;
 use crate::route::{drain_until, is_routed};
 use crate::view::View;
-use mainstay_model::{Instance, InstanceState, Seen, Step, Transition};
+use mainstay_model::{Instance, InstanceState, Seen, Step, StepKey, Transition};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -62,7 +62,9 @@ pub(crate) fn drains(view: &View<'_>, draft: &mut Draft<'_>, instance: &Instance
         return None;
     }
     let name = format!("{}/{}", view.input.stack, instance.id);
-    let Some(table) = &view.input.observed.table else {
+    // A table on its way may still name it.
+    let on_its_way = view.input.busy.contains(&StepKey::Edge);
+    let Some(table) = view.input.observed.table.as_ref().filter(|_| !on_its_way) else {
         return Some("waits for the edge to say where it sends requests".into());
     };
     if table.upstreams.values().any(|u| u.targets.iter().any(|t| t.instance == name)) {

@@ -20,7 +20,10 @@ fn works(view: &View<'_>, service: &Service, instance: &Instance) -> bool {
     if may_end(service) && instance.has_completed() {
         return true;
     }
-    instance.is_ready() && survives_at(view, service, instance).is_none_or(|at| at <= view.now())
+    // What a step is still under way for is not proven yet.
+    instance.is_ready()
+        && !view.is_busy(&instance.id)
+        && survives_at(view, service, instance).is_none_or(|at| at <= view.now())
 }
 
 /// When an instance without a probe has lived for long enough; `None` where that does not matter: it has a probe, or

@@ -21,6 +21,11 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>) {
     }
 }
 
+/// Whether the edge already does what this stack wants.
+pub(crate) fn in_force(view: &View<'_>, draft: &mut Draft<'_>) -> bool {
+    view.input.observed.table.as_ref() == Some(&table(view, draft))
+}
+
 /// Key of the upstream that is `port` of `service`.
 pub fn upstream_key(stack: &StackName, service: &ServiceName, port: u16) -> String {
     format!("{stack}/{service}:{port}")
@@ -147,12 +152,11 @@ fn target(view: &View<'_>, instance: &Instance, port: u16) -> Option<Target> {
 }
 
 fn targets(view: &View<'_>, serving: &Blueprint, service: &Service, port: u16) -> Vec<Target> {
-    let staying = view.staying(serving, &service.name);
-    let mut targets: Vec<_> = staying
-        .into_iter()
-        .filter(|i| i.is_ready() && !swaps_in_place(view, serving, service, i))
-        .filter_map(|i| target(view, i, port))
-        .collect();
+    // A step about an instance under way is its stop: undoing a deploy must not send it requests again.
+    let takes =
+        |i: &&Instance| i.is_ready() && !view.is_busy(&i.id) && !swaps_in_place(view, serving, service, i);
+    let staying = view.staying(serving, &service.name).into_iter();
+    let mut targets: Vec<_> = staying.filter(takes).filter_map(|i| target(view, i, port)).collect();
     targets.sort();
     targets
 }

@@ -19,13 +19,13 @@ const MISSED: Duration = Duration::from_secs(15);
 
 /// No deploy under way.
 pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>) {
-    if let Some(current) = view.blueprint(view.state().current) {
+    let current = view.blueprint(view.state().current);
+    if let Some(current) = current {
         supervise(view, draft, current);
-        strays(view, draft, current);
-        leave::advance(view, draft, |i| {
-            view.is_stopped(&i.id.service) && current.hash(&i.id.service) == Some(&i.hash)
-        });
     }
+    strays(view, draft, current);
+    let wanted = |i: &Instance| current.is_some_and(|c| c.hash(&i.id.service) == Some(&i.hash));
+    leave::advance(view, draft, |i| view.is_stopped(&i.id.service) && wanted(i));
 }
 
 /// Keeps the instances of `blueprint` running.
@@ -155,8 +155,9 @@ pub(crate) fn surplus<'a>(view: &View<'a>, blueprint: &Blueprint, service: &Serv
 }
 
 /// Instances that no release in force wants. Containers that were there before us are left alone.
-pub(crate) fn strays(view: &View<'_>, draft: &mut Draft<'_>, blueprint: &Blueprint) {
-    let stray = |i: &&Instance| i.id.release > 0 && blueprint.hash(&i.id.service) != Some(i.hash.as_str());
+pub(crate) fn strays(view: &View<'_>, draft: &mut Draft<'_>, in_force: Option<&Blueprint>) {
+    let wanted = |i: &Instance| in_force.is_some_and(|b| b.hash(&i.id.service) == Some(i.hash.as_str()));
+    let stray = |i: &&Instance| i.id.release > 0 && !wanted(i);
     let instances: BTreeSet<_> =
         view.all().filter(stray).filter(|i| !view.is_leaving(&i.id)).map(|i| i.id.clone()).collect();
     if !instances.is_empty() {

@@ -3,7 +3,7 @@
 use crate::draft::Draft;
 use crate::view::View;
 use crate::{leave, steady};
-use mainstay_model::{Deploy, Health, Instance, ServiceName, Step, StepKey, Transition};
+use mainstay_model::{Deploy, Health, Instance, Step, StepKey, Transition};
 
 /// One step back towards the old release.
 pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
@@ -16,8 +16,8 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
         leave::out(view, draft, instance, "the deploy it was made for failed");
         clean = false;
     }
-    let job_runs = |service: &ServiceName| view.input.busy.contains(&StepKey::Job(service.clone()));
-    clean &= !view.blueprint(Some(deploy.to)).is_some_and(|to| to.services().any(|s| job_runs(&s.name)));
+    // A step still under way may make something that would then be nobody's.
+    clean &= view.input.busy.iter().all(|key| matches!(key, StepKey::Journal | StepKey::Edge));
     if let Some(from) = from {
         for service in deploy.swapping.keys() {
             let still_new = view.instances(service).iter().any(|i| is_new(i));
@@ -37,7 +37,8 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
 fn restore(view: &View<'_>, draft: &mut Draft<'_>, instance: &Instance, still_new: bool) -> bool {
     let service = &instance.id.service;
     if !leave::ended(instance) {
-        return instance.health != Health::Starting;
+        // One that fails again and again was no better before; waiting for it would never end.
+        return instance.health != Health::Starting || instance.restarts > 2;
     }
     if instance.has_completed()
         && view.releases().filter_map(|b| b.service(service)).any(crate::proof::may_end)

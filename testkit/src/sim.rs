@@ -49,6 +49,8 @@ struct Flight {
     step: Step,
     lands: u64,
     generation: u64,
+    /// Order of asking; the edge refuses a table older than the one it has.
+    sequence: usize,
 }
 
 struct Sim {
@@ -66,6 +68,8 @@ struct Sim {
     faults: bool,
     /// After a failed write to the journal, when it is tried again.
     retry_at: u64,
+    /// Sequence of the table in force.
+    routed: usize,
 }
 
 /// Commands of one schedule. More would only be longer, not different.
@@ -88,6 +92,7 @@ impl Sim {
             tell,
             faults: true,
             retry_at: 0,
+            routed: 0,
         }
     }
 
@@ -152,6 +157,9 @@ impl Sim {
 
     /// What an operator may ask for now; the agent refuses the rest while a deploy is under way.
     fn command(&mut self) {
+        if self.state.wish != mainstay_model::Wish::Up {
+            return;
+        }
         let now = self.world.now();
         let last = self.blueprints.keys().next_back().copied().unwrap_or(0);
         let transition = match (&self.state.deploy, self.state.current, self.rng.below(10)) {
@@ -219,7 +227,7 @@ impl Sim {
         let after = 1 + self.rng.below(3_000);
         match self.rng.below(12) {
             0 => Behaviour::NeverReady,
-            1 => Behaviour::Crashes { after },
+            1 => Behaviour::Crashes { after: 500 + after },
             2 => Behaviour::TurnsSick { after, sick: after + 20_000 },
             _ => Behaviour::Well { after },
         }
@@ -268,7 +276,8 @@ impl Sim {
                 self.note(format!("begin {step:?} ({why})"));
                 let longest = if self.rng.one_in(10) { 12_000 } else { 400 };
                 let lands = self.world.time + 1 + self.rng.below(longest);
-                self.flights.push(Flight { step, lands, generation });
+                let sequence = self.report.plans;
+                self.flights.push(Flight { step, lands, generation, sequence });
             }
         }
         if journaled {
@@ -320,6 +329,12 @@ impl Sim {
         }
         if !orphaned {
             invariant::before_step(&self.world, &flight.step)?;
+        }
+        if matches!(flight.step, Step::Route { .. }) {
+            if flight.sequence < self.routed {
+                return Ok(());
+            }
+            self.routed = flight.sequence;
         }
         let behaviours = &self.behaviours;
         let behave = |service: &Service, release: ReleaseNumber, slot: u32| {

@@ -183,7 +183,8 @@ impl Rollout<'_, '_> {
             if let (Strategy::HoldAndSwap(why), false) = (&exclusive, swapping) {
                 return self.begin_swap(draft, service, &old, why);
             }
-            if swapping && !old.iter().all(|i| leave::ended(i)) {
+            // One that is being started, by a decision made before, has not ended for good.
+            if swapping && !old.iter().all(|i| leave::ended(i) && !self.view.is_busy(&i.id)) {
                 return draft.wait(&service.name, "waits for the old instance to stop");
             }
         }

@@ -131,7 +131,8 @@ pub fn settled(
             return broken(format!("{} is an orphan of another release", body.instance.id));
         }
     }
-    for service in current.services() {
+    // What a stopped service keeps beyond its copies goes when it is started again.
+    for service in current.services().filter(|s| !state.stopped.contains(&s.name)) {
         let copies = world.bodies.values().filter(|b| b.instance.id.service == service.name).count();
         if copies != usize::try_from(service.replicas).unwrap_or(0) {
             return broken(format!("{} has {copies} copies instead of {}", service.name, service.replicas));

@@ -276,6 +276,12 @@ impl Sim {
                 self.note(format!("begin {step:?} ({why})"));
                 let longest = if self.rng.one_in(10) { 12_000 } else { 400 };
                 let lands = self.world.time + 1 + self.rng.below(longest);
+                // The Engine serialises what is asked of one container: what a dead agent asked for comes first.
+                let (time, key) = (self.world.time, step.key());
+                self.orphans
+                    .iter_mut()
+                    .filter(|f| f.step.key() == key)
+                    .for_each(|f| f.lands = f.lands.min(time));
                 let sequence = self.report.plans;
                 self.flights.push(Flight { step, lands, generation, sequence });
             }
@@ -310,7 +316,7 @@ impl Sim {
 
     fn land(&mut self) -> Result<(), Violation> {
         let time = self.world.time;
-        for orphaned in [false, true] {
+        for orphaned in [true, false] {
             let flights = std::mem::take(if orphaned { &mut self.orphans } else { &mut self.flights });
             let (due, later): (Vec<_>, Vec<_>) = flights.into_iter().partition(|f| f.lands <= time);
             *(if orphaned { &mut self.orphans } else { &mut self.flights }) = later;

@@ -108,6 +108,7 @@ fn add_service(
     for port in ports(serving, service) {
         let upstream = table.upstreams.entry(upstream_key(stack, &service.name, port)).or_default();
         upstream.targets = targets(view, serving, service, port);
+        upstream.draining.retain(|d| !upstream.targets.contains(&d.target));
         if upstream.targets.is_empty() {
             upstream.hold_until = hold_until(view, service);
             upstream.hold_until.into_iter().for_each(|at| draft.wake(at));
@@ -157,8 +158,25 @@ fn targets(view: &View<'_>, serving: &Blueprint, service: &Service, port: u16) -
         |i: &&Instance| i.is_ready() && !view.is_busy(&i.id) && !swaps_in_place(view, serving, service, i);
     let staying = view.staying(serving, &service.name).into_iter();
     let mut targets: Vec<_> = staying.filter(takes).filter_map(|i| target(view, i, port)).collect();
+    if targets.is_empty() {
+        targets = still_taking(view, service, port);
+    }
     targets.sort();
     targets
+}
+
+/// Instances that should leave but still take requests, when nothing that stays could take them: the new ones failed
+/// between their proof and the switch. Better the old than nobody. Not where leaving is the point: a swap, a stop.
+fn still_taking(view: &View<'_>, service: &Service, port: u16) -> Vec<Target> {
+    let swapping = view.state().deploy.as_ref().is_some_and(|d| d.swapping.contains_key(&service.name));
+    let Some(table) =
+        view.input.observed.table.as_ref().filter(|_| !swapping && !view.is_stopped(&service.name))
+    else {
+        return Vec::new();
+    };
+    let taking = |t: &Target| table.upstreams.values().any(|u| u.targets.contains(t));
+    let leaving = view.instances(&service.name).iter().filter(|i| view.is_leaving(&i.id) && i.is_ready());
+    leaving.filter(|i| !view.is_busy(&i.id)).filter_map(|i| target(view, i, port)).filter(taking).collect()
 }
 
 /// An instance that is restarted in place takes nothing new from the moment that is decided.

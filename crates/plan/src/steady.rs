@@ -145,12 +145,12 @@ pub(crate) fn replaces_in_place(view: &View<'_>, blueprint: &Blueprint, service:
     strategy != Strategy::StartFirst
 }
 
-/// Copies beyond the wanted number: those already being replaced first, then the unready, then the oldest.
+/// Copies beyond the wanted number: the unready first, then those being replaced, then the youngest.
 pub(crate) fn surplus<'a>(view: &View<'a>, blueprint: &Blueprint, service: &Service) -> Vec<&'a Instance> {
     let wanted = usize::try_from(service.replicas).unwrap_or(usize::MAX);
     let mut staying = view.staying(blueprint, &service.name);
     let works = |i: &Instance| i.is_ready() || (crate::proof::may_end(service) && i.has_completed());
-    staying.sort_by_key(|i| (view.is_replaced(&i.id), !works(i), i.id.clone()));
+    staying.sort_by_key(|i| (!works(i), view.is_replaced(&i.id), i.id.clone()));
     staying.split_off(wanted.min(staying.len()))
 }
 

@@ -403,8 +403,14 @@ impl Sim {
         self.note("the agent dies");
         self.report.crashes += 1;
         for flight in std::mem::take(&mut self.flights) {
-            if self.rng.one_in(2) {
-                self.orphans.push(flight);
+            match flight.step {
+                _ if self.rng.one_in(2) => {}
+                // The edge applies a table as soon as it has it, or never got it.
+                Step::Route { table } if flight.sequence >= self.routed => {
+                    (self.world.table, self.routed) = (table, flight.sequence);
+                }
+                Step::Route { .. } => {}
+                _ => self.orphans.push(flight),
             }
         }
     }

@@ -1,0 +1,210 @@
+//! Asking the agent.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::{Method, Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io;
+use std::path::{Path, PathBuf};
+use tokio::net::UnixStream;
+
+/// A client of the agent at one socket. Cheap to clone; every call is a connection of its own.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// Why the agent could not be asked, or what it answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nothing listens on the socket.
+    #[error("no agent listens on {}", socket.display())]
+    NotRunning {
+        socket: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The socket is there and may not be used.
+    #[error("may not use the agent's socket {}", socket.display())]
+    Forbidden {
+        socket: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("lost the connection to the agent")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The agent refused; its sentence, code and status.
+    #[error("{message}")]
+    Refused { status: u16, code: Option<String>, message: String },
+    /// The agent answered with something else than expected: it is of another version.
+    #[error("cannot read the agent's answer")]
+    Unreadable(#[source] serde_json::Error),
+}
+
+/// Body of every answer that is not a success.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Refusal {
+    message: String,
+    code: Option<String>,
+}
+
+fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+    ClientError::Broken(error.into())
+}
+
+impl Client {
+    /// A client of the agent that listens at `socket`.
+    pub fn new(socket: impl AsRef<Path>) -> Self {
+        Self { socket: socket.as_ref().to_path_buf() }
+    }
+
+    /// `GET path`.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let answer = self.send(Method::GET, path, Bytes::new(), None).await?;
+        read(answer).await
+    }
+
+    /// `POST path` with `body` as JSON.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let answer = self.send(Method::POST, path, json(body)?, None).await?;
+        read(answer).await
+    }
+
+    /// `GET path`, answered by a stream of JSON lines.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn get_lines(&self, path: &str) -> Result<Lines, ClientError> {
+        let answer = self.send(Method::GET, path, Bytes::new(), None).await?;
+        Ok(Lines { body: answer.into_body(), buffer: Vec::new(), read: 0 })
+    }
+
+    /// `POST path`, answered by a stream of JSON lines.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn post_lines(&self, path: &str, body: &impl Serialize) -> Result<Lines, ClientError> {
+        let answer = self.send(Method::POST, path, json(body)?, None).await?;
+        Ok(Lines { body: answer.into_body(), buffer: Vec::new(), read: 0 })
+    }
+
+    /// `POST path`, upgraded to frames.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn post_frames(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static, ClientError> {
+        let answer = self.send(Method::POST, path, json(body)?, Some(crate::frame::PROTOCOL)).await?;
+        let upgraded = hyper::upgrade::on(answer).await.map_err(broken)?;
+        Ok(TokioIo::new(upgraded))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        upgrade: Option<&str>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.unreachable(source))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        tokio::spawn(connection.with_upgrades());
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "mainstay");
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(protocol) = upgrade {
+            request = request.header(header::CONNECTION, "upgrade").header(header::UPGRADE, protocol);
+        }
+        let request = request.body(Full::new(body)).map_err(broken)?;
+        let answer = sender.send_request(request).await.map_err(broken)?;
+        match answer.status() {
+            StatusCode::SWITCHING_PROTOCOLS => Ok(answer),
+            status if status.is_success() => Ok(answer),
+            status => Err(refusal(status, answer).await),
+        }
+    }
+
+    fn unreachable(&self, source: io::Error) -> ClientError {
+        let socket = self.socket.clone();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => ClientError::Forbidden { socket, source },
+            _ => ClientError::NotRunning { socket, source },
+        }
+    }
+}
+
+async fn refusal(status: StatusCode, answer: Response<Incoming>) -> ClientError {
+    let body = match answer.into_body().collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return broken(error),
+    };
+    let (message, code) = match serde_json::from_slice::<Refusal>(&body) {
+        Ok(refusal) => (refusal.message, refusal.code),
+        Err(_) => (String::from_utf8_lossy(&body).into_owned(), None),
+    };
+    ClientError::Refused { status: status.as_u16(), code, message }
+}
+
+fn json(body: &impl Serialize) -> Result<Bytes, ClientError> {
+    serde_json::to_vec(body).map(Bytes::from).map_err(ClientError::Unreadable)
+}
+
+async fn read<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, ClientError> {
+    let body = answer.into_body().collect().await.map_err(broken)?.to_bytes();
+    serde_json::from_slice(&body).map_err(ClientError::Unreadable)
+}
+
+/// A stream of JSON lines. Dropping it ends the request; what was asked for goes on.
+#[derive(Debug)]
+pub struct Lines {
+    body: Incoming,
+    buffer: Vec<u8>,
+    read: usize,
+}
+
+impl Lines {
+    /// The next line; `None` at the end.
+    ///
+    /// # Errors
+    /// The connection broke, or the line cannot be read.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
+        loop {
+            if let Some(end) = self.buffer[self.read..].iter().position(|b| *b == b'\n') {
+                let line = &self.buffer[self.read..self.read + end];
+                let value = serde_json::from_slice(line).map_err(ClientError::Unreadable);
+                self.read += end + 1;
+                return value.map(Some);
+            }
+            self.buffer.drain(..self.read);
+            self.read = 0;
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(broken(error)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+}

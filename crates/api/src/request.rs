@@ -1,0 +1,108 @@
+//! What a command asks for.
+
+use mainstay_model::{ReleaseNumber, ServiceName, Stack};
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/stacks/{stack}/deploy` and `…/plan`: move to a release of this stack.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeployRequest {
+    /// The stack, resolved.
+    pub stack: Stack,
+    /// Only these services and what they depend on; all when empty.
+    pub services: Vec<ServiceName>,
+    /// Leave out what they depend on.
+    pub no_deps: bool,
+    /// Build images even where they exist.
+    pub build: bool,
+    /// Never build.
+    pub no_build: bool,
+    /// When to pull images.
+    pub pull: PullWish,
+    /// Make new instances even where nothing changed.
+    pub force_recreate: bool,
+    /// Refuse, instead of waiting, while another deploy is under way.
+    pub refuse_if_busy: bool,
+}
+
+/// When images are pulled. `Policy` is what the file says, `missing` by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PullWish {
+    /// As the file says.
+    #[default]
+    Policy,
+    /// Always.
+    Always,
+    /// Only images that are not there.
+    Missing,
+    /// Never.
+    Never,
+}
+
+/// `POST …/rollback`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RollbackRequest {
+    /// The release to go back to; the one that served before the current one when absent.
+    pub to: Option<ReleaseNumber>,
+    /// Refuse, instead of waiting, while another deploy is under way.
+    pub refuse_if_busy: bool,
+}
+
+/// `POST …/down`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DownRequest {
+    /// Remove volumes too.
+    pub volumes: bool,
+}
+
+/// `POST …/stop`, `…/start`, `…/restart`: all services when empty.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServicesRequest {
+    /// The services.
+    pub services: Vec<ServiceName>,
+}
+
+/// Query of `GET …/logs`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LogQuery {
+    /// Comma-separated services; all when empty.
+    #[serde(default)]
+    pub services: String,
+    /// Go on as lines arrive.
+    #[serde(default)]
+    pub follow: bool,
+    /// Only lines at or after this time, ms since the epoch.
+    pub since: Option<u64>,
+    /// Only lines before this time, ms since the epoch.
+    pub until: Option<u64>,
+    /// Only the last so many lines of each instance.
+    pub tail: Option<usize>,
+}
+
+/// `POST …/exec`: a command inside a running instance. The answer is an upgrade to [`crate::frame`]s.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExecRequest {
+    /// The service.
+    pub service: ServiceName,
+    /// Which of its instances, counted from 1; the first when absent.
+    pub index: Option<u32>,
+    /// How the command runs.
+    pub command: CommandRequest,
+}
+
+/// How a command runs; also the body of `POST …/run/{service}` (a one-off copy of a service).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CommandRequest {
+    /// Program and arguments; for `run`, empty means the service's own command.
+    pub argv: Vec<String>,
+    /// Extra environment, `NAME=value`. Goes over the socket only, never into a process list.
+    pub env: Vec<String>,
+    /// User.
+    pub user: Option<String>,
+    /// Working directory.
+    pub workdir: Option<String>,
+    /// With a terminal of this many rows and columns.
+    pub tty: Option<(u16, u16)>,
+    /// Forward standard input.
+    pub stdin: bool,
+}

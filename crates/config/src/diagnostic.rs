@@ -66,7 +66,15 @@ impl Diagnostic {
     /// An error.
     pub fn error(code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { severity: Severity::Error, code, message, span: None, path: String::new(), notes: vec![], help: None }
+        Self {
+            severity: Severity::Error,
+            code,
+            message,
+            span: None,
+            path: String::new(),
+            notes: vec![],
+            help: None,
+        }
     }
 
     /// A warning.

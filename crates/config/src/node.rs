@@ -147,6 +147,39 @@ impl Node {
         self.get(key).and_then(Node::as_list).unwrap_or_default()
     }
 
+    /// The value under `key`, to change it.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.as_map_mut()?.get_mut(key).map(|e| &mut e.node).filter(|n| !n.is_null())
+    }
+
+    /// The values of the mapping under `key`, to change them.
+    pub fn entries_mut(&mut self, key: &str) -> impl Iterator<Item = (&String, &mut Entry)> {
+        self.get_mut(key).and_then(Node::as_map_mut).into_iter().flatten()
+    }
+
+    /// The items of the sequence under `key`, to change them.
+    pub fn items_mut(&mut self, key: &str) -> &mut [Node] {
+        match self.get_mut(key).map(|n| &mut n.value) {
+            Some(Value::List(items)) => items,
+            _ => &mut [],
+        }
+    }
+
+    /// Sets `key`; the value counts as written where this node stands.
+    pub fn put(&mut self, key: &str, value: Value) {
+        let span = self.span;
+        if let Value::Map(map) = &mut self.value {
+            map.insert(key.to_owned(), Entry::new(Node::new(value, span)));
+        }
+    }
+
+    /// Sets `key` where it is missing or null.
+    pub fn put_default(&mut self, key: &str, value: Value) {
+        if self.get(key).is_none() {
+            self.put(key, value);
+        }
+    }
+
     /// Whether it is null.
     pub fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
@@ -234,7 +267,8 @@ mod tests {
 
     #[test]
     fn floats_read_as_compose_writes_them() {
-        let cases = [(1.5, "1.5"), (1e21, "1e+21"), (0.00001, "1e-05"), (100000.0, "100000"), (-2.25, "-2.25")];
+        let cases =
+            [(1.5, "1.5"), (1e21, "1e+21"), (0.00001, "1e-05"), (100000.0, "100000"), (-2.25, "-2.25")];
         for (number, text) in cases {
             assert_eq!(float_text(number), text);
         }

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn numbers_in_every_notation() {
-        let whole = [("8", 8), ("-3", -3), ("0777", 511), ("0o17", 15), ("0x1F", 31), ("1_000", 1000), ("0b11", 3)];
+        let whole =
+            [("8", 8), ("-3", -3), ("0777", 511), ("0o17", 15), ("0x1F", 31), ("1_000", 1000), ("0b11", 3)];
         for (text, number) in whole {
             assert_eq!(resolve(text), Value::Int(number), "{text}");
         }
@@ -96,7 +97,9 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_value_and_is_text() {
-        for text in ["yes", "on", "No", "1.2.3", "80:80", "2024-01-01", "-", "+", ".", "1e", "0x", "5m", "1_a"] {
+        for text in
+            ["yes", "on", "No", "1.2.3", "80:80", "2024-01-01", "-", "+", ".", "1e", "0x", "5m", "1_a"]
+        {
             assert_eq!(resolve(text), Value::Text(text.to_owned()));
         }
     }

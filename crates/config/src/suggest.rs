@@ -40,8 +40,14 @@ mod tests {
     #[test]
     fn slips_are_recognised_and_strangers_are_not() {
         let known = ["environment", "ports", "depends_on", "image", "expose"];
-        let cases = [("enviroment", Some("environment")), ("port", Some("ports")), ("dependson", Some("depends_on")),
-            ("iamge", Some("image")), ("depends-on", Some("depends_on")), ("foo", None)];
+        let cases = [
+            ("enviroment", Some("environment")),
+            ("port", Some("ports")),
+            ("dependson", Some("depends_on")),
+            ("iamge", Some("image")),
+            ("depends-on", Some("depends_on")),
+            ("foo", None),
+        ];
         for (word, expected) in cases {
             assert_eq!(closest(word, known), expected, "{word}");
         }

@@ -39,7 +39,8 @@ pub fn bytes(text: &str) -> Result<i64, Error> {
     if !whole.is_finite() || whole < 0.0 || whole >= 9_223_372_036_854_775_808.0 {
         return Err(wrong());
     }
-    #[allow(clippy::cast_possible_truncation)] // Checked above; the fraction of a byte is dropped, as Docker does.
+    #[allow(clippy::cast_possible_truncation)]
+    // Checked above; the fraction of a byte is dropped, as Docker does.
     Ok(whole as i64)
 }
 
@@ -111,7 +112,15 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let well = [("512m", 536_870_912), ("1.5g", 1_610_612_736), ("64", 64), ("1 kb", 1024), ("2KiB", 2048), ("-1", -1), ("10b", 10)];
+        let well = [
+            ("512m", 536_870_912),
+            ("1.5g", 1_610_612_736),
+            ("64", 64),
+            ("1 kb", 1024),
+            ("2KiB", 2048),
+            ("-1", -1),
+            ("10b", 10),
+        ];
         for (text, size) in well {
             assert_eq!(bytes(text), Ok(size), "{text}");
         }
@@ -122,8 +131,19 @@ mod tests {
 
     #[test]
     fn durations_and_back() {
-        let well = [("30s", "30s"), ("1m30s", "1m30s"), ("90s", "1m30s"), ("1h", "1h0m0s"), ("1.5s", "1.5s"),
-            ("100ms", "100ms"), ("0s", "0s"), ("1d", "24h0m0s"), ("10us", "10µs"), ("1500ms", "1.5s"), ("0", "0s")];
+        let well = [
+            ("30s", "30s"),
+            ("1m30s", "1m30s"),
+            ("90s", "1m30s"),
+            ("1h", "1h0m0s"),
+            ("1.5s", "1.5s"),
+            ("100ms", "100ms"),
+            ("0s", "0s"),
+            ("1d", "24h0m0s"),
+            ("10us", "10µs"),
+            ("1500ms", "1.5s"),
+            ("0", "0s"),
+        ];
         for (text, printed) in well {
             assert_eq!(duration(text).map(duration_text).as_deref(), Ok(printed), "{text}");
         }

@@ -83,7 +83,7 @@ enum Key {
     /// The value of this key.
     Is(String, Span),
     /// The value of `<<`.
-    Merge(Span),
+    Merge,
     /// A value whose key was unusable.
     Unusable,
 }
@@ -148,13 +148,7 @@ impl<'a> Builder<'a> {
         Err(Stop)
     }
 
-    fn begin(
-        &mut self,
-        value: Collection,
-        span: Span,
-        anchor: usize,
-        tag: Option<&Tag>,
-    ) -> Result<(), Stop> {
+    fn begin(&mut self, value: Collection, span: Span, anchor: usize, tag: Option<&Tag>) -> Result<(), Stop> {
         self.grow(1, span)?;
         let tag = tag.and_then(|tag| self.merge_tag(tag, span));
         self.open.push(Open { value, span, anchor, tag, size_before: self.size - 1 });
@@ -202,12 +196,12 @@ impl<'a> Builder<'a> {
         match &mut open.value {
             Collection::List(items) => items.push(node),
             Collection::Map { map, merges, key } => match std::mem::replace(key, Key::Wanted) {
-                Key::Wanted if is_merge_key => *key = Key::Merge(node.span),
+                Key::Wanted if is_merge_key => *key = Key::Merge,
                 Key::Wanted => *key = usable_key(node, map, self.sink),
                 Key::Is(name, key_span) => {
                     map.insert(name, Entry { key_span, node });
                 }
-                Key::Merge(_) => merges.push(node),
+                Key::Merge => merges.push(node),
                 Key::Unusable => {}
             },
         }
@@ -267,9 +261,11 @@ impl<'a> Builder<'a> {
     fn syntax_error(&mut self, error: &ScanError) {
         self.open.clear();
         let mark = error.marker();
-        let start = mark.byte_offset().unwrap_or_else(|| self.byte_of_char(mark.index())).min(self.text.len());
+        let start =
+            mark.byte_offset().unwrap_or_else(|| self.byte_of_char(mark.index())).min(self.text.len());
         let len = self.text[start..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
-        let span = Span { file: self.file, start, len, line: narrow(mark.line()), column: narrow(mark.col() + 1) };
+        let span =
+            Span { file: self.file, start, len, line: narrow(mark.line()), column: narrow(mark.col() + 1) };
         self.sink.push(Diagnostic::error(Code::Syntax, error.info()).at(span));
     }
 
@@ -383,7 +379,8 @@ mod tests {
 
     #[test]
     fn the_tags_of_compose_are_kept() {
-        let (documents, findings, _) = read("a: !reset []\nb: !override { c: 1 }\nd: !reset null\ne: !foo 1\n");
+        let (documents, findings, _) =
+            read("a: !reset []\nb: !override { c: 1 }\nd: !reset null\ne: !foo 1\n");
         let tag = |key: &str| documents[0].as_map().unwrap()[key].node.tag;
         assert_eq!(
             (tag("a"), tag("b"), tag("d")),

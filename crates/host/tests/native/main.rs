@@ -1,0 +1,5 @@
+//! Native instances, with real processes.
+
+mod ends;
+mod life;
+mod support;

@@ -1,3 +1,4 @@
 //! Placeholder.
 
+pub mod journal;
 pub mod native;

@@ -125,7 +125,7 @@ impl Life {
             rustix::io::write(&score, b"0")?;
         }
         for (resource, limit) in &self.rlimits {
-            rustix::process::setrlimit(*resource, limit.clone())?;
+            rustix::process::setrlimit(*resource, *limit)?;
         }
         rustix::process::umask(Mode::from_raw_mode(0o022));
         if as_root {

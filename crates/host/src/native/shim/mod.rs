@@ -47,7 +47,7 @@ pub fn main(dir: &Path) -> ExitCode {
         Ok(Some(shim)) => match shim.start() {
             Ok(running) => {
                 tell(&Report::Running);
-                running.to_the_end();
+                running.see_out();
                 return ExitCode::SUCCESS;
             }
             Err(report) => report,

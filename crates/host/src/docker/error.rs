@@ -137,12 +137,13 @@ impl DockerError {
     }
 }
 
-/// The port in `Bind for 0.0.0.0:8080 failed: port is already allocated` and `listen tcp4 0.0.0.0:8080: bind:
-/// address already in use`: the number after the last colon of an address that ends in a port.
+/// The port in `Bind for 0.0.0.0:8080 failed`, `listen tcp4 0.0.0.0:8080: bind: …` and `failed to bind host port
+/// 0.0.0.0:8080/tcp: …`: what follows the first address that has one.
 fn port_in(message: &str) -> Option<u16> {
     message.split_whitespace().find_map(|word| {
         let (host, port) = word.trim_end_matches(':').rsplit_once(':')?;
         let is_address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
+        let port = port.split('/').next()?;
         if is_address { port.parse().ok() } else { None }
     })
 }
@@ -157,13 +158,13 @@ mod tests {
                       Bind for 0.0.0.0:8080 failed: port is already allocated";
         let kernel = "driver failed programming external connectivity on endpoint x (ab12): \
                       Error starting userland proxy: listen tcp4 127.0.0.1:81: bind: address already in use";
-        let six = "failed to bind host port for [::]:8080:172.17.0.2:80/tcp: address already in use";
+        let newest = "failed to set up container networking: driver failed programming external connectivity on \
+                      endpoint x (ab12): failed to bind host port [::]:82/tcp: address already in use";
         assert_eq!(port_in(docker), Some(8080));
         assert_eq!(port_in(kernel), Some(81));
-        assert!(matches!(
-            DockerError::from_answer("container x", 500, six.to_owned()),
-            DockerError::PortTaken { .. }
-        ));
+        assert_eq!(port_in(newest), Some(82));
+        let error = DockerError::from_answer("container x", 500, newest.to_owned());
+        assert!(matches!(error, DockerError::PortTaken { port: Some(82), .. }));
     }
 
     #[test]

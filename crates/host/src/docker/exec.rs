@@ -3,6 +3,7 @@
 use super::Docker;
 use super::error::DockerError;
 use super::frames::{Frames, Output};
+use super::lifecycle::shown;
 use super::wire::{Call, escape};
 use bytes::Bytes;
 use mainstay_model::Secret;
@@ -88,7 +89,7 @@ impl Docker {
     /// [`DockerError::Conflict`] when the container does not run.
     pub async fn exec(&self, container: &str, request: &ExecRequest) -> Result<ExecSession, DockerError> {
         let id = self.make_exec(container, request).await?;
-        let what = format!("command in {container}");
+        let what = format!("command in {}", shown(container));
         let body = json!({ "Detach": false, "Tty": request.tty });
         let call = Call::post(format!("/exec/{id}/start"), what).json(&body)?;
         let stream = self.wire.upgrade(call).await?;
@@ -189,8 +190,7 @@ impl Docker {
             "Privileged": privileged,
         });
         let path = format!("/containers/{}/exec", escape(container));
-        let Made { id } =
-            self.wire.json(Call::post(path, format!("container {container}")).json(&body)?).await?;
+        let Made { id } = self.wire.json(Call::post(path, shown(container)).json(&body)?).await?;
         Ok(id)
     }
 

@@ -121,8 +121,15 @@ impl Docker {
     }
 
     pub(super) fn act(&self, container: &str, verb: &str) -> Call {
-        Call::post(format!("/containers/{}/{verb}", escape(container)), format!("container {container}"))
+        Call::post(format!("/containers/{}/{verb}", escape(container)), shown(container))
     }
+}
+
+/// A container in words. Ids are cut as `docker ps` cuts them.
+pub(super) fn shown(container: &str) -> String {
+    let is_id = container.len() == 64 && container.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let short = if is_id { container.get(..12).unwrap_or(container) } else { container };
+    format!("container {short}")
 }
 
 fn says(error: &DockerError, words: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use super::error::DockerError;
 use super::frames::{Frames, Output};
+use super::lifecycle::shown as shown_container;
 use super::wire::{Answer, Call, escape};
 use super::{Docker, time};
 use bytes::Bytes;
@@ -50,14 +51,16 @@ impl Docker {
     pub async fn logs(&self, container: &str, request: &LogRequest) -> Result<LogStream, DockerError> {
         let LogRequest { follow, since, until, tail } = request;
         let terminal = self.inspect(container).await?.config.tty;
-        let mut call =
-            Call::get(format!("/containers/{}/logs", escape(container)), format!("log of {container}"))
-                .query("stdout", "true")
-                .query("stderr", "true")
-                .query("timestamps", "true")
-                .query("follow", if *follow { "true" } else { "false" })
-                .query("tail", &tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string()))
-                .patient();
+        let mut call = Call::get(
+            format!("/containers/{}/logs", escape(container)),
+            format!("log of {}", shown_container(container)),
+        )
+        .query("stdout", "true")
+        .query("stderr", "true")
+        .query("timestamps", "true")
+        .query("follow", if *follow { "true" } else { "false" })
+        .query("tail", &tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string()))
+        .patient();
         if let Some(since) = since {
             call = call.query("since", &time::seconds(*since));
         }

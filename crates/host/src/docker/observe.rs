@@ -5,6 +5,7 @@
 use super::Docker;
 use super::error::DockerError;
 use super::labels::{self, Labels};
+use super::lifecycle::shown;
 use super::time;
 use super::wire::{Call, escape};
 use futures_util::future::join_all;
@@ -167,7 +168,7 @@ impl Docker {
 
     pub(super) async fn inspect(&self, container: &str) -> Result<Inspected, DockerError> {
         let path = format!("/containers/{}/json", escape(container));
-        self.wire.json(Call::get(path, format!("container {container}"))).await
+        self.wire.json(Call::get(path, shown(container))).await
     }
 
     async fn unreachable_networks(&self) -> Result<BTreeSet<String>, DockerError> {

@@ -7,14 +7,21 @@
 //! Speaks the Engine's API itself (see `wire`), in the newest version that both sides know; no type of an HTTP
 //! library leaves this module.
 
+mod base_images;
+mod build;
+mod build_context;
+mod build_trace;
 mod create;
 mod credentials;
 mod endpoint;
 mod engine;
 mod error;
+mod events;
 mod exec;
 mod frames;
+mod ignore;
 mod image;
+mod job;
 mod labels;
 mod lifecycle;
 mod logs;
@@ -23,18 +30,23 @@ mod observe;
 mod ports;
 mod process;
 mod spec;
+mod stats;
 mod storage;
 mod time;
 mod volume;
 mod wire;
 
+pub use build::{BuildOrder, BuildProgress, StepState};
 pub use create::Creation;
 pub use engine::{ApiVersion, CgroupVersion, EngineInfo};
 pub use error::{DockerError, Unreachable};
+pub use events::{ContainerAction, ContainerEvent, Events, News};
 pub use exec::{ExecInput, ExecOutput, ExecRequest, ExecSession, Probed};
 pub use frames::Output;
 pub use image::{ImageInfo, PullProgress};
+pub use job::{Job, JobEnd};
 pub use logs::{LogLine, LogRequest, LogStream};
+pub use stats::Stats;
 
 use std::sync::Arc;
 

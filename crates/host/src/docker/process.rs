@@ -70,6 +70,23 @@ pub(super) fn limits(service: &Service) -> HostConfigBody {
     }
 }
 
+/// `service` as a job that runs `argv`: once, unwatched, with nothing that only one container can have.
+pub(super) fn as_job(service: &Service, argv: &[String]) -> Service {
+    let mut job = service.clone();
+    job.command = Some(argv.to_vec());
+    job.restart = RestartPolicy::No;
+    job.readiness = Readiness::Running;
+    job.ports.clear();
+    job.container_name = None;
+    job.tty = false;
+    job.stdin_open = false;
+    for attachment in job.networks.values_mut() {
+        attachment.ipv4_address = None;
+        attachment.ipv6_address = None;
+    }
+    job
+}
+
 fn restart(policy: RestartPolicy) -> RestartBody {
     let (name, retries) = match policy {
         RestartPolicy::No => ("no", None),

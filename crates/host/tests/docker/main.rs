@@ -1,9 +1,12 @@
 //! The Docker adapter against real Engines: Debian's (API 1.41) and the newest (containerd's image store).
 //!
 //! Every test runs on both, in a project of its own which it removes.
+#![allow(clippy::unwrap_used, reason = "clippy's own exception for tests does not reach what they call")]
 
+mod builds;
 mod harness;
 mod lifecycle;
+mod news;
 mod refusals;
 mod streams;
 mod whole_service;

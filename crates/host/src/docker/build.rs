@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Lines of a failed step that go into the error.
 const LAST_LINES: usize = 20;
 
+/// BuildKit's number for standard error.
+const STDERR: u64 = 2;
+
 /// An image to be built.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildOrder<'a> {
@@ -171,7 +174,9 @@ struct Step {
     name: String,
     told_start: bool,
     told_end: bool,
-    last_lines: VecDeque<String>,
+    /// Last lines by stream, each with its place among all lines of the step.
+    last_lines: HashMap<u64, VecDeque<(u64, String)>>,
+    lines: u64,
     /// Beginnings of lines whose ends have not come yet, by stream.
     partial: HashMap<u64, Vec<u8>>,
 }
@@ -232,10 +237,10 @@ impl Progress {
             return DockerError::BuildFailed { tag, step: None, log: Vec::new(), message };
         };
         let partial = std::mem::take(&mut step.partial);
-        for line in partial.into_values().filter(|line| !line.is_empty()) {
-            step.keep(String::from_utf8_lossy(&line).into_owned());
+        for (stream, line) in partial.into_iter().filter(|(_, line)| !line.is_empty()) {
+            step.keep(stream, String::from_utf8_lossy(&line).into_owned());
         }
-        DockerError::BuildFailed { tag, step: Some(step.name), log: step.last_lines.into(), message }
+        DockerError::BuildFailed { tag, log: step.last_words(), step: Some(step.name), message }
     }
 }
 
@@ -268,18 +273,33 @@ impl Step {
             if piece.ends_with(b"\n") {
                 let line = String::from_utf8_lossy(&partial).trim_end_matches(['\n', '\r']).to_owned();
                 partial.clear();
-                self.keep(line.clone());
-                let stream = if stream == 2 { Output::Stderr } else { Output::Stdout };
-                news(BuildProgress::Log { step: self.name.clone(), stream, line });
+                self.keep(stream, line.clone());
+                let output = if stream == STDERR { Output::Stderr } else { Output::Stdout };
+                news(BuildProgress::Log { step: self.name.clone(), stream: output, line });
             }
         }
         self.partial.insert(stream, partial);
     }
 
-    fn keep(&mut self, line: String) {
-        if self.last_lines.len() == LAST_LINES {
-            self.last_lines.pop_front();
+    fn keep(&mut self, stream: u64, line: String) {
+        self.lines += 1;
+        let last = self.last_lines.entry(stream).or_default();
+        if last.len() == LAST_LINES {
+            last.pop_front();
         }
-        self.last_lines.push_back(line);
+        last.push_back((self.lines, line));
+    }
+
+    /// The last lines of both streams. The two overtake each other on their way here, and the reason of a failure
+    /// is mostly on standard error: half of the room is kept for it.
+    fn last_words(&mut self) -> Vec<String> {
+        let mut errors = self.last_lines.remove(&STDERR).unwrap_or_default();
+        let mut others: VecDeque<_> = self.last_lines.drain().flat_map(|(_, lines)| lines).collect();
+        let room = (LAST_LINES / 2).max(LAST_LINES.saturating_sub(others.len()));
+        errors.drain(..errors.len().saturating_sub(room));
+        others.drain(..(others.len() + errors.len()).saturating_sub(LAST_LINES));
+        let mut all: Vec<_> = others.into_iter().chain(errors).collect();
+        all.sort();
+        all.into_iter().map(|(_, line)| line).collect()
     }
 }

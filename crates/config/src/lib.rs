@@ -1,1 +1,47 @@
-//! Placeholder.
+//! Stack files: Compose files with `x-mainstay`, read into [`mainstay_model::Stack`].
+//!
+//! The way of a file: text → [`Node`] tree (`yaml`) → variables replaced (`interpolate`) → checked and brought into
+//! long forms (`check`, after the table in `shape`) → merged (`merge`) → normalised (`normalise`) → a [`Project`],
+//! which is what Compose sees → a `Stack` (`resolve`). Findings are collected on the way (`diagnostic`).
+//!
+//! Knows nothing about file systems, processes, clocks or Docker: files and variables come through [`Source`], and
+//! rendering findings is up to the program.
+
+mod check;
+mod complete;
+mod cross;
+mod diagnostic;
+mod dotenv;
+mod environment;
+mod files;
+mod interpolate;
+mod load;
+mod merge;
+mod mounts;
+mod node;
+mod normalise;
+mod paths;
+mod ports;
+mod print;
+mod profiles;
+mod project;
+mod request;
+mod resolve;
+mod scalar;
+mod service_files;
+mod shape;
+mod short;
+mod source;
+mod standing;
+mod suggest;
+mod template;
+mod units;
+mod words;
+mod yaml;
+
+pub use diagnostic::{Code, Diagnostic, FileId, Note, Severity, Span, Text, Texts};
+pub use load::load;
+pub use node::{Entry, Map, MergeTag, Node, Value};
+pub use project::Project;
+pub use request::{Loaded, Request};
+pub use source::{MapSource, ReadError, Source};

@@ -70,8 +70,14 @@ pub struct Service {
     pub domainname: Option<String>,
     /// `extra_hosts:`, host to addresses (`host-gateway` passes through).
     pub extra_hosts: BTreeMap<String, Vec<String>>,
-    /// `dns:`, `dns_search:`, `dns_opt:`.
+    /// `dns:`, addresses of name servers.
     pub dns: Vec<String>,
+    /// `dns_search:`, domains to search.
+    #[serde(default)]
+    pub dns_search: Vec<String>,
+    /// `dns_opt:`, options of the resolver.
+    #[serde(default)]
+    pub dns_opt: Vec<String>,
     /// `cap_add:`.
     pub cap_add: Vec<String>,
     /// `cap_drop:`.

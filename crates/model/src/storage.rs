@@ -24,8 +24,8 @@ pub enum MountKind {
     Anonymous,
     /// A path of the host. `create` makes the directory when missing (Compose's short form does).
     Bind { source: PathBuf, create: bool, propagation: Option<String>, selinux: Option<char> },
-    /// Memory. Size in bytes; mode in octal digits as given.
-    Tmpfs { size: Option<u64>, mode: Option<u32> },
+    /// Memory. Size in bytes; permission bits; other mount options (`noexec`, `uid=1000` …) as written.
+    Tmpfs { size: Option<u64>, mode: Option<u32>, options: Vec<String> },
 }
 
 /// A secret or config granted to a service.

@@ -1,0 +1,90 @@
+//! Ports and routes of a stack that get in each other's way.
+
+use crate::diagnostic::{Code, Diagnostic, Sink, Span};
+use crate::node::{KeyPath, Node};
+use mainstay_model::{Protocol, PublishedPort, Service, Stack};
+use std::collections::BTreeMap;
+
+/// Reports conflicts; `tree` knows the places.
+pub fn conflicts(stack: &Stack, tree: &Node, sink: &mut Sink) {
+    ports(stack, tree, sink);
+    routes(stack, tree, sink);
+}
+
+fn ports(stack: &Stack, tree: &Node, sink: &mut Sink) {
+    let mut seen: BTreeMap<(u16, Protocol), Vec<(&Service, &PublishedPort, Option<Span>)>> = BTreeMap::new();
+    for service in stack.services.values() {
+        for (index, port) in service.ports.iter().enumerate() {
+            let Some(published) = port.published else { continue };
+            if published.start != published.end || published.start == 0 {
+                continue;
+            }
+            let node =
+                tree.at(&["services", service.name.as_str()]).and_then(|s| s.items("ports").get(index));
+            let span = node.map(|n| n.span);
+            let holders = seen.entry((published.start, port.protocol)).or_default();
+            let clash = holders.iter().find(|(_, other, _)| is_same(other, port));
+            if let Some((other, _, first)) = clash {
+                let path =
+                    KeyPath::root().key("services").key(service.name.as_str()).key("ports").index(index);
+                let whom = if other.name == service.name {
+                    "twice".to_owned()
+                } else {
+                    format!("by `{}` too", other.name)
+                };
+                let message = format!("port {} of the host is published {whom}", published.start);
+                let finding = Diagnostic::error(Code::PortTwice, message).at(span).path(path);
+                sink.push(
+                    finding.note("the first one is here", *first).help("publish another port, or use routes"),
+                );
+            } else {
+                holders.push((service, port, span));
+            }
+        }
+    }
+}
+
+/// Whether two mappings of one port and protocol meet on an address.
+fn is_same(a: &PublishedPort, b: &PublishedPort) -> bool {
+    let everywhere = |p: &PublishedPort| p.host_ip.is_none_or(|ip| ip.is_unspecified());
+    a.host_ip == b.host_ip || everywhere(a) || everywhere(b)
+}
+
+fn routes(stack: &Stack, tree: &Node, sink: &mut Sink) {
+    let mut seen: BTreeMap<(String, String), (String, Option<Span>)> = BTreeMap::new();
+    let mut claim =
+        |host: String, path: String, who: String, span: Option<Span>, at: KeyPath, sink: &mut Sink| {
+            if let Some((other, first)) = seen.get(&(host.clone(), path.clone())) {
+                let message = format!("the route {host}{path} is claimed by {other} and by {who}");
+                let finding = Diagnostic::error(Code::RouteTwice, message).at(span).path(at);
+                sink.push(finding.note("the first one is here", *first));
+            } else {
+                seen.insert((host, path), (who, span));
+            }
+        };
+    for service in stack.services.values() {
+        let name = service.name.as_str();
+        let ours = tree.at(&["services", name, "x-mainstay"]);
+        for (index, route) in service.routes.iter().enumerate() {
+            let span = ours.and_then(|o| o.items("routes").get(index)).map(|n| n.span);
+            let at = KeyPath::root().key("services").key(name).key("x-mainstay").key("routes").index(index);
+            if route.port.is_none() && service.main_port().is_none() && !is_given_port(service) {
+                let message = format!("service `{name}` has a route and no port");
+                let finding = Diagnostic::error(Code::RouteWithoutPort, message).at(span).path(&at);
+                sink.push(finding.help("write `port:` in the route, or `expose:` the port"));
+            }
+            claim(route.host.to_string(), route.path.clone(), format!("`{name}`"), span, at, sink);
+        }
+    }
+    for (index, route) in stack.edge.routes.iter().enumerate() {
+        let node = tree.at(&["x-mainstay", "edge"]).and_then(|e| e.items("routes").get(index));
+        let at = KeyPath::root().key("x-mainstay").key("edge").key("routes").index(index);
+        let who = "the edge".to_owned();
+        claim(route.host.to_string(), route.path.clone(), who, node.map(|n| n.span), at, sink);
+    }
+}
+
+/// A native service gets its port from Mainstay.
+fn is_given_port(service: &Service) -> bool {
+    service.runtime() == mainstay_model::RuntimeKind::Native
+}

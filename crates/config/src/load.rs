@@ -1,0 +1,209 @@
+//! The whole way: files → trees → one tree → project → stack.
+//!
+//! Every stage goes on after an error as far as its input makes sense, so that one run reports all mistakes.
+
+use crate::check::check;
+use crate::complete::complete;
+use crate::cross;
+use crate::diagnostic::{Code, Diagnostic, Sink, Span, Texts};
+use crate::environment::{Environment, read_text};
+use crate::files::{self, Place};
+use crate::interpolate::Interpolator;
+use crate::merge::{merge, settle};
+use crate::node::{Entry, KeyPath, Node, Value};
+use crate::normalise;
+use crate::profiles;
+use crate::project::Project;
+use crate::request::{Loaded, Request};
+use crate::resolve;
+use crate::shape::{Kind, TOP};
+use crate::source::Source;
+use crate::{service_files, standing, template, yaml};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Loads a stack.
+pub fn load(request: &Request, source: &dyn Source) -> Loaded {
+    let mut loader = Loader {
+        env: Environment::new(source),
+        texts: Texts::default(),
+        sink: Sink::default(),
+        warned: BTreeSet::new(),
+    };
+    let (project, stack) = match loader.project(request) {
+        Some(project) => {
+            let stack = loader.stack(&project);
+            (Some(project), stack)
+        }
+        None => (None, None),
+    };
+    Loaded { stack, project, diagnostics: loader.sink.finish(), texts: loader.texts }
+}
+
+/// What the stages of a load share.
+pub struct Loader<'a> {
+    /// Variables.
+    pub env: Environment<'a>,
+    /// Texts read so far.
+    pub texts: Texts,
+    /// Findings so far.
+    pub sink: Sink,
+    /// Variables already reported as not set.
+    pub warned: BTreeSet<String>,
+}
+
+impl Loader<'_> {
+    fn project(&mut self, request: &Request) -> Option<Project> {
+        let place = files::locate(request, &mut self.env, &mut self.texts, &mut self.sink)?;
+        let documents: Vec<(PathBuf, Node)> = place
+            .files
+            .iter()
+            .flat_map(|path| self.read(path, None).into_iter().map(|d| (path.clone(), d)))
+            .collect();
+        let in_file = self.name_in_files(&documents);
+        let name = files::stack_name(request, &self.env, in_file, &place.directory, &mut self.sink);
+        self.env.set("COMPOSE_PROJECT_NAME", &name);
+        let mut tree: Option<Node> = None;
+        for (_, document) in documents {
+            let Some(document) = self.document(document, &place.directory) else { continue };
+            tree = Some(match tree {
+                None => settle(document),
+                Some(base) => merge(base, document, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink),
+            });
+        }
+        if tree.is_none() && self.sink.errors() == 0 {
+            self.sink.push(Diagnostic::error(Code::NothingToRun, "the stack file is empty"));
+        }
+        let tree = tree?;
+        if self.sink.errors() > 0 {
+            // What could not be understood would only be reported again as missing.
+            return None;
+        }
+        self.finish(tree, &name, place, request)
+    }
+
+    /// Everything after merging.
+    fn finish(&mut self, mut tree: Node, name: &str, place: Place, request: &Request) -> Option<Project> {
+        let root = Entry::new(tree.clone());
+        complete(&root, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
+        if self.sink.errors() > 0 {
+            return None;
+        }
+        let home = self.env.get("HOME");
+        let lookup = |name: &str| self.env.get(name);
+        let view = normalise::Place { directory: &place.directory, home: home.as_deref(), lookup: &lookup };
+        view.paths(&mut tree);
+        view.implied(&mut tree, name);
+        normalise::exclusions(&tree, &mut self.sink);
+        let given = if request.profiles.is_empty() { None } else { Some(request.profiles.as_slice()) };
+        let from_env = self.env.get("COMPOSE_PROFILES").unwrap_or_default();
+        let chosen = profiles::choose(&mut tree, given, &from_env, &request.services, &mut self.sink);
+        cross::references(&tree, &chosen.disabled, &mut self.sink);
+        profiles::drop_unused(&mut tree);
+        service_files::merge_in(&mut tree, &self.env, &mut self.texts, &mut self.sink);
+        if self.sink.errors() > 0 {
+            return None;
+        }
+        Some(Project {
+            name: name.to_owned(),
+            directory: place.directory,
+            files: place.files,
+            tree,
+            disabled: chosen.disabled,
+            profiles: chosen.known,
+        })
+    }
+
+    fn stack(&mut self, project: &Project) -> Option<mainstay_model::Stack> {
+        let lookup = |name: &str| self.env.get(name);
+        standing::report(project, &mut self.sink);
+        let stack = resolve::stack(project, &lookup, &mut self.sink)?;
+        cross::conflicts(&stack, &project.tree, &mut self.sink);
+        (self.sink.errors() == 0).then_some(stack)
+    }
+
+    /// Reads and parses a file into its documents. `by` is the place that asked for the file.
+    pub fn read(&mut self, path: &Path, by: Option<Span>) -> Vec<Node> {
+        let text = match read_text(path, self.env.source()) {
+            Ok(text) => text,
+            Err(error) => {
+                let message = format!("{} cannot be read: {error}", path.display());
+                self.sink.push(Diagnostic::error(Code::Unreadable, message).at(by));
+                return vec![];
+            }
+        };
+        let file = self.texts.add(path, text);
+        let documents = yaml::parse(file, &self.texts, &mut self.sink);
+        documents.into_iter().filter(|d| !d.is_null()).collect()
+    }
+
+    /// `name:` of the last file that has one, interpolated.
+    fn name_in_files(&mut self, documents: &[(PathBuf, Node)]) -> Option<String> {
+        let name = documents.iter().rev().find_map(|(_, d)| d.get_text("name").filter(|n| !n.is_empty()))?;
+        let lookup = |name: &str| self.env.get(name);
+        // What is wrong with it is reported when the whole file is interpolated.
+        template::expand(name, &lookup).ok().map(|expanded| expanded.text)
+    }
+
+    /// One document: interpolated, checked, in its long form, with what it includes and extends.
+    fn document(&mut self, mut document: Node, directory: &Path) -> Option<Node> {
+        if document.as_map().is_none() {
+            let message = format!("a stack file is a mapping, and this is {}", document.kind_name());
+            self.sink.push(Diagnostic::error(Code::WrongType, message).at(document.span));
+            return None;
+        }
+        self.interpolate(&mut document);
+        name_of_external(&mut document);
+        check(&mut document, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
+        self.obsolete_version(&mut document);
+        self.include(&mut document, directory);
+        self.extend(&mut document, directory);
+        Some(document)
+    }
+
+    /// Replaces the variables of a document.
+    pub fn interpolate(&mut self, document: &mut Node) {
+        let lookup = |name: &str| self.env.get(name);
+        let mut interpolator = Interpolator { lookup: &lookup, texts: &self.texts, warned: &mut self.warned };
+        interpolator.run(document, &KeyPath::root(), &mut self.sink);
+    }
+
+    fn obsolete_version(&mut self, document: &mut Node) {
+        let Some(map) = document.as_map_mut() else { return };
+        if let Some(version) = map.remove("version") {
+            let finding = Diagnostic::warning(Code::Obsolete, "`version` is obsolete and has no effect");
+            self.sink.push(finding.at(version.key_span).path("version").help("remove it"));
+        }
+    }
+
+    fn include(&mut self, document: &mut Node, _directory: &Path) {
+        let Some(map) = document.as_map_mut() else { return };
+        if let Some(include) = map.remove("include") {
+            let finding = Diagnostic::error(Code::Include, "`include` is not supported yet");
+            self.sink.push(finding.at(include.key_span).path("include").help("name the files with -f"));
+        }
+    }
+
+    fn extend(&mut self, document: &mut Node, _directory: &Path) {
+        for (name, entry) in document.entries_mut("services") {
+            let Some(map) = entry.node.as_map_mut() else { continue };
+            if let Some(extends) = map.remove("extends") {
+                let finding = Diagnostic::error(Code::Extends, "`extends` is not supported yet");
+                let path = KeyPath::root().key("services").key(name).key("extends");
+                self.sink.push(finding.at(extends.key_span).path(path).help("use an anchor and `<<`"));
+            }
+        }
+    }
+}
+
+/// The old `external: { name: … }` gives the resource its name.
+fn name_of_external(document: &mut Node) {
+    for kind in ["networks", "volumes", "configs", "secrets"] {
+        for (_, entry) in document.entries_mut(kind) {
+            let name = entry.node.at(&["external", "name"]).and_then(Node::as_text).map(str::to_owned);
+            if let Some(name) = name {
+                entry.node.put_default("name", Value::Text(name));
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Two trees into one (Compose Specification, "Merge"): mappings by key, sequences appended, some sequences by
+//! the identity of their items, command lines replaced; `!reset` removes, `!override` replaces.
+//!
+//! Both trees are in their long form (`check`). Knows nothing about files or services.
+
+use crate::diagnostic::{Code, Diagnostic, Sink};
+use crate::node::{Entry, KeyPath, Map, MergeTag, Node, Value};
+use crate::shape::{Identity, Kind, Short};
+use std::collections::HashMap;
+
+/// Merges `over` into `base`.
+pub fn merge(base: Node, over: Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> Node {
+    match over.tag {
+        Some(MergeTag::Reset) => return Node { value: Value::Null, ..over },
+        Some(MergeTag::Override) => return settle(over),
+        None => {}
+    }
+    if over.is_null() && !matches!(kind, Kind::Command) {
+        return base;
+    }
+    match kind {
+        Kind::Command | Kind::Test | Kind::Short(Short::Ulimit, _) => replaced(&base, over),
+        Kind::Short(_, kind) => merge(base, over, kind, path, sink),
+        Kind::Variant(key, _) if is_other_variant(&base, &over, key) => replaced(&base, over),
+        _ => by_shape(base, over, kind, path, sink),
+    }
+}
+
+/// `node` without the tags of merges, for what has nothing to merge with.
+pub fn settle(mut node: Node) -> Node {
+    node.tag = None;
+    match &mut node.value {
+        Value::Map(map) => {
+            map.retain(|_, entry| entry.node.tag != Some(MergeTag::Reset));
+            for entry in map.values_mut() {
+                let placeholder = Node::new(Value::Null, entry.node.span);
+                entry.node = settle(std::mem::replace(&mut entry.node, placeholder));
+            }
+        }
+        Value::List(items) => {
+            let settled = std::mem::take(items).into_iter();
+            *items = settled.filter(|i| i.tag != Some(MergeTag::Reset)).map(settle).collect();
+        }
+        _ => {}
+    }
+    node
+}
+
+/// Leaves one of several items that are the same by `identity`: the last, in the place of the first.
+pub fn unite(items: &mut Vec<Node>, identity: Identity) {
+    if matches!(identity, Identity::None | Identity::Distinct) {
+        return;
+    }
+    let mut kept: Vec<Node> = Vec::with_capacity(items.len());
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for item in std::mem::take(items) {
+        let Some(name) = identity_of(&item, identity) else {
+            kept.push(item);
+            continue;
+        };
+        match places.get(&name) {
+            Some(place) => {
+                let replaced = kept[*place].span;
+                kept[*place] = Node { replaced: Some(replaced), ..item };
+            }
+            None => {
+                places.insert(name, kept.len());
+                kept.push(item);
+            }
+        }
+    }
+    *items = kept;
+}
+
+fn identity_of(item: &Node, identity: Identity) -> Option<String> {
+    let text = |key: &str| item.get(key).and_then(Node::scalar_text);
+    match identity {
+        Identity::None | Identity::Distinct | Identity::Subnet => None,
+        Identity::Whole => item.scalar_text(),
+        Identity::BeforeEquals => item.as_text().map(|t| t.split('=').next().unwrap_or_default().to_owned()),
+        Identity::Target => text("target").or_else(|| text("source")),
+        Identity::Path => text("path"),
+        Identity::GrantTarget(directory) => {
+            text("target").or_else(|| text("source").map(|source| format!("{directory}/{source}")))
+        }
+        Identity::Port => Some(format!(
+            "{}:{}:{}/{}",
+            text("host_ip").unwrap_or_else(|| "0.0.0.0".to_owned()),
+            text("published").unwrap_or_default(),
+            text("target")?,
+            text("protocol").unwrap_or_else(|| "tcp".to_owned()),
+        )),
+    }
+}
+
+fn replaced(base: &Node, over: Node) -> Node {
+    let mut over = settle(over);
+    over.replaced = Some(base.span);
+    over
+}
+
+fn is_other_variant(base: &Node, over: &Node, key: &str) -> bool {
+    matches!((base.get_text(key), over.get_text(key)), (Some(a), Some(b)) if a != b)
+}
+
+fn by_shape(mut base: Node, mut over: Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> Node {
+    let Node { value: base_value, .. } = &mut base;
+    match (base_value, std::mem::replace(&mut over.value, Value::Null)) {
+        (Value::Map(map), Value::Map(over)) => {
+            merge_maps(map, over, kind, path, sink);
+            base
+        }
+        (Value::List(items), Value::List(more)) => {
+            let more = more.into_iter().filter(|i| i.tag != Some(MergeTag::Reset)).map(settle);
+            append(items, more, kind, path, sink);
+            base
+        }
+        (Value::Null, value) => {
+            over.value = value;
+            settle(over)
+        }
+        (Value::Map(_) | Value::List(_), value) => {
+            over.value = value;
+            let message = format!("{} cannot be merged with {}", over.kind_name(), base.kind_name());
+            let finding = Diagnostic::error(Code::CannotMerge, message).at(over.span).path(path);
+            sink.push(
+                finding.note("the value of the earlier file is here", base.span).help("use `!override`"),
+            );
+            base
+        }
+        (_, value) => {
+            over.value = value;
+            replaced(&base, over)
+        }
+    }
+}
+
+fn merge_maps(map: &mut Map, over: Map, kind: &Kind, path: &KeyPath, sink: &mut Sink) {
+    for (name, entry) in over {
+        let path = path.key(&name);
+        if entry.node.tag == Some(MergeTag::Reset) {
+            map.remove(&name);
+            continue;
+        }
+        let Some(earlier) = map.remove(&name) else {
+            map.insert(name, Entry { key_span: entry.key_span, node: settle(entry.node) });
+            continue;
+        };
+        let node = match kind {
+            // An unvalued key takes back the value: it is read from the environment again.
+            Kind::Dict(_) => replaced(&earlier.node, entry.node),
+            Kind::Hosts => merge(earlier.node, entry.node, &HOST_ADDRESSES, &path, sink),
+            _ => merge(earlier.node, entry.node, kind_below(kind, &name), &path, sink),
+        };
+        map.insert(name, Entry { key_span: entry.key_span, node });
+    }
+}
+
+static HOST_ADDRESSES: Kind = Kind::List(&Kind::Text, Identity::Whole);
+
+/// The kind of the value under `name`.
+fn kind_below(kind: &Kind, name: &str) -> &'static Kind {
+    let known = match kind {
+        Kind::Map(item, _) => Some(*item),
+        _ => kind.object().and_then(|object| object.key(name)).map(|key| &key.kind),
+    };
+    known.unwrap_or(&Kind::Any)
+}
+
+fn append(
+    items: &mut Vec<Node>,
+    more: impl Iterator<Item = Node>,
+    kind: &Kind,
+    path: &KeyPath,
+    sink: &mut Sink,
+) {
+    let (Kind::List(item, identity) | Kind::OneOrList(item, identity)) = kind else {
+        items.extend(more);
+        return;
+    };
+    if *identity != Identity::Subnet {
+        items.extend(more);
+        unite(items, *identity);
+        return;
+    }
+    for pool in more {
+        let same = items.iter().position(|p| p.get_text("subnet") == pool.get_text("subnet"));
+        match same {
+            Some(place) => {
+                let earlier = items.remove(place);
+                items.insert(place, merge(earlier, pool, item, &path.index(place), sink));
+            }
+            None => items.push(pool),
+        }
+    }
+}

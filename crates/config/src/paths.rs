@@ -1,0 +1,51 @@
+//! Paths as text: no file is touched.
+
+use std::path::{Component, Path, PathBuf};
+
+/// `path` seen from `base`: absolute, without `.` and `..`, with `~` as the home directory where that is known.
+pub fn absolute(base: &Path, path: &str, home: Option<&str>) -> PathBuf {
+    let expanded = match (path.strip_prefix('~'), home) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => format!("{home}{rest}"),
+        _ => path.to_owned(),
+    };
+    tidy(&base.join(expanded))
+}
+
+/// The shortest path with the same meaning, where no part is a symbolic link.
+pub fn tidy(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if !out.pop() {
+                    out.push("..");
+                }
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+/// Whether a build context lies elsewhere: a Git repository, an archive at a URL, another service or image.
+pub fn is_remote(context: &str) -> bool {
+    context.contains("://")
+        || ["github.com/", "git@", "service:"].iter().any(|prefix| context.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seen_from_a_directory() {
+        let from = |path| absolute(Path::new("/p/q"), path, Some("/home/u")).display().to_string();
+        assert_eq!(from("./a/../b"), "/p/q/b");
+        assert_eq!(from("../x"), "/p/x");
+        assert_eq!(from("/a/./b/"), "/a/b");
+        assert_eq!(from("~/d"), "/home/u/d");
+        assert_eq!(from("."), "/p/q");
+        assert_eq!(from("../../../.."), "/");
+    }
+}

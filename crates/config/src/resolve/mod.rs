@@ -1,0 +1,108 @@
+//! The tree of a project into the words of the model.
+//!
+//! Reads a tree that has been checked and normalised, so types hold; what is left to report here is what only the
+//! meaning of a value shows.
+
+mod health;
+mod mainstay;
+mod mounts;
+mod networks;
+mod ports;
+mod resources;
+mod service;
+mod top;
+
+use crate::diagnostic::{Code, Diagnostic, Sink, Span};
+use crate::node::{KeyPath, Node};
+use crate::project::Project;
+use mainstay_model::{Stack, StackName};
+use std::collections::BTreeMap;
+
+/// Resolves a stack. `None` when not even its name or a service's can be used; other mistakes are only reported.
+pub fn stack(project: &Project, lookup: &dyn Fn(&str) -> Option<String>, sink: &mut Sink) -> Option<Stack> {
+    let name = match StackName::new(project.name.clone()) {
+        Ok(name) => name,
+        Err(error) => {
+            sink.push(Diagnostic::error(Code::StackName, error.to_string()));
+            return None;
+        }
+    };
+    let mut services = BTreeMap::new();
+    for (name, entry) in project.tree.entries("services") {
+        let path = KeyPath::root().key("services").key(name);
+        let mut cx = Cx { node: &entry.node, path, key_span: entry.key_span, project, sink };
+        if let Some(service) = service::service(name, &mut cx) {
+            services.insert(service.name.clone(), service);
+        }
+    }
+    let tree = &project.tree;
+    let names: Vec<_> = services.keys().cloned().collect();
+    for service in services.values_mut() {
+        service.depends_on.retain(|name, _| names.contains(name));
+    }
+    Some(Stack {
+        name,
+        directory: project.directory.clone(),
+        files: project.files.clone(),
+        services,
+        networks: top::networks(tree, sink),
+        volumes: top::volumes(tree),
+        secrets: top::files("secrets", tree, lookup, sink),
+        configs: top::files("configs", tree, lookup, sink),
+        edge: mainstay::edge(tree, sink),
+    })
+}
+
+/// A value being resolved, with what is needed to report about it.
+struct Cx<'a> {
+    node: &'a Node,
+    path: KeyPath,
+    key_span: Span,
+    project: &'a Project,
+    sink: &'a mut Sink,
+}
+
+impl<'a> Cx<'a> {
+    fn text(&self, key: &str) -> Option<String> {
+        self.node.get_text(key).map(str::to_owned)
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.node.get_flag(key)
+    }
+
+    fn texts(&self, key: &str) -> Vec<String> {
+        texts(self.node.items(key))
+    }
+
+    /// A list of texts where an absent key means something else than an empty list.
+    fn argv(&self, key: &str) -> Option<Vec<String>> {
+        self.node.get(key).and_then(Node::as_list).map(texts)
+    }
+
+    fn dict(&self, key: &str) -> BTreeMap<String, String> {
+        dict(self.node, key)
+    }
+
+    fn error(&mut self, code: Code, message: impl Into<String>, node: &Node, key: &str) {
+        let path = self.path.key(key);
+        self.sink.push(Diagnostic::error(code, message).at(node.span).path(path));
+    }
+
+    fn warn(&mut self, code: Code, message: impl Into<String>, node: &Node, key: &str) {
+        let path = self.path.key(key);
+        self.sink.push(Diagnostic::warning(code, message).at(node.span).path(path));
+    }
+
+    fn child(&self, key: &str) -> Option<&'a Node> {
+        self.node.get(key)
+    }
+}
+
+fn texts(items: &[Node]) -> Vec<String> {
+    items.iter().filter_map(Node::scalar_text).collect()
+}
+
+fn dict(node: &Node, key: &str) -> BTreeMap<String, String> {
+    node.entries(key).filter_map(|(name, entry)| Some((name.clone(), entry.node.scalar_text()?))).collect()
+}

@@ -1,0 +1,247 @@
+//! What keys a stack file has, what each may hold, how two files' values merge, and what Mainstay does with it.
+//!
+//! One table drives checking (`check`), merging (`merge`) and printing (`print`). It says nothing about what
+//! values mean together; that is `resolve` and `cross`.
+
+mod mainstay;
+mod service;
+mod top;
+
+pub use mainstay::{MAINSTAY_SERVICE, MAINSTAY_TOP};
+pub use service::SERVICE;
+pub use top::TOP;
+
+/// What a value may be.
+#[derive(Debug)]
+pub enum Kind {
+    /// Text; a number is refused.
+    Text,
+    /// Text, one of these.
+    Word(&'static [&'static str]),
+    /// Text or a number, kept as text.
+    Loose,
+    /// `true` or `false`, also as text. `false` is what an absent key means.
+    Flag,
+    /// `true` or `false`, also as text, where an absent key means something else than `false`.
+    Choice,
+    /// A whole number, also as text. 0 is what an absent key means.
+    Whole,
+    /// A whole number, also as text, where an absent key means something else than 0.
+    Count,
+    /// A number, also as text.
+    Real,
+    /// A size in bytes, as text such as `512m`.
+    Size,
+    /// A size in bytes, as text or as a number.
+    Bytes,
+    /// A duration, as text such as `1m30s`.
+    Duration,
+    /// Permission bits: text holds octal digits.
+    Mode,
+    /// A command line or argv; merged by replacement.
+    Command,
+    /// `healthcheck.test`; merged by replacement.
+    Test,
+    /// `list_or_dict`: a mapping of scalars, or a list of `key=value`.
+    Dict(Unvalued),
+    /// `extra_hosts`: host names to addresses.
+    Hosts,
+    /// A list of items, those with equal identities merged to the last.
+    List(&'static Kind, Identity),
+    /// A list, or one item of it.
+    OneOrList(&'static Kind, Identity),
+    /// A mapping from names the file chooses.
+    Map(&'static Kind, Names),
+    /// A mapping with known keys.
+    Object(&'static Object),
+    /// A mapping whose value under this key tells variants apart: another variant replaces instead of merging.
+    Variant(&'static str, &'static Object),
+    /// A short form, turned into the long one.
+    Short(Short, &'static Kind),
+    /// Anything.
+    Any,
+}
+
+/// What a key of a `list_or_dict` without a value means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unvalued {
+    /// Taken from the environment, else absent in the instance.
+    Inherited,
+    /// Empty text.
+    Empty,
+    /// An error: `key=value` is required in lists.
+    Refused,
+}
+
+/// When two items of a list are one (Compose Specification, "Merge": unique resources).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// Every item counts.
+    None,
+    /// Equal items are one.
+    Whole,
+    /// Items that agree up to `=` are one.
+    BeforeEquals,
+    /// Equal items are a mistake (JSON Schema's `uniqueItems`).
+    Distinct,
+    /// Mounts and devices: by `target`.
+    Target,
+    /// Secrets and configs: by `target`, else by `source` below this directory.
+    GrantTarget(&'static str),
+    /// Ports: by address, published and target port, and protocol.
+    Port,
+    /// `env_file`: by `path`.
+    Path,
+    /// IPAM pools: by `subnet`; pools of one subnet are merged.
+    Subnet,
+}
+
+/// What names a mapping may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// Any.
+    Any,
+    /// `[a-zA-Z0-9._-]+`.
+    Resource,
+}
+
+/// Short forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Short {
+    /// `build: ./dir`.
+    BuildContext,
+    /// `"8080:80/tcp"`; one text may stand for several ports.
+    Port,
+    /// `"./data:/data:ro"`.
+    Mount,
+    /// `env_file: file`.
+    EnvFile,
+    /// `networks: [a, b]`.
+    Names,
+    /// `depends_on: [a, b]`.
+    Dependencies,
+    /// `secrets: [a]`.
+    Grant,
+    /// `"/dev/a:/dev/b:rwm"`.
+    Device,
+    /// `gpus: all`.
+    Gpus,
+    /// `extends: other`.
+    Extends,
+    /// `include: [file]`.
+    Include,
+    /// `external: true`, or the old `external: { name: … }`.
+    External,
+    /// `nofile: 1024`.
+    Ulimit,
+}
+
+/// A mapping with known keys.
+#[derive(Debug)]
+pub struct Object {
+    /// Its keys.
+    pub keys: &'static [Key],
+    /// Those that have to be there.
+    pub required: &'static [&'static str],
+    /// Whether `x-` keys may be added.
+    pub extensible: bool,
+    /// Whether null stands for the empty mapping.
+    pub nullable: bool,
+}
+
+/// One known key.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// What Mainstay does with it.
+    pub standing: Standing,
+    /// What it means on a native service.
+    pub native: Native,
+}
+
+/// What Mainstay does with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It does what the Compose Specification says.
+    Works,
+    /// Nothing, and no service behaves differently for it; the text says why.
+    Inert(&'static str),
+    /// It is refused, because services would behave differently without it; the text says what to do.
+    Refused(&'static str),
+    /// A key of Mainstay's own that is checked but not in force yet.
+    Later,
+}
+
+/// What a key means on a native service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Native {
+    /// The same as on a container.
+    Same,
+    /// Nothing.
+    Ignored,
+    /// Something a process of the host cannot have, and that its author relies on.
+    Refused,
+}
+
+impl Object {
+    /// The key of this name.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|k| k.name == name)
+    }
+}
+
+impl Kind {
+    /// The object behind a kind, through its short form.
+    pub fn object(&self) -> Option<&'static Object> {
+        match self {
+            Kind::Object(object) | Kind::Variant(_, object) => Some(object),
+            Kind::Short(_, kind) => kind.object(),
+            _ => None,
+        }
+    }
+
+    /// Whether null is a value of its own here.
+    pub fn nullable(&self) -> bool {
+        match self {
+            Kind::Any | Kind::Command => true,
+            Kind::Object(object) => object.nullable,
+            Kind::Short(_, kind) => kind.nullable(),
+            _ => false,
+        }
+    }
+}
+
+const fn key(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, standing: Standing::Works, native: Native::Same }
+}
+
+const fn inert(name: &'static str, kind: Kind, why: &'static str) -> Key {
+    Key { name, kind, standing: Standing::Inert(why), native: Native::Ignored }
+}
+
+const fn refused(name: &'static str, kind: Kind, instead: &'static str) -> Key {
+    Key { name, kind, standing: Standing::Refused(instead), native: Native::Refused }
+}
+
+const fn later(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, standing: Standing::Later, native: Native::Same }
+}
+
+/// A key that a native service may carry without any effect.
+const fn box_only(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, standing: Standing::Works, native: Native::Ignored }
+}
+
+/// A key that a native service must not carry.
+const fn container(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, standing: Standing::Works, native: Native::Refused }
+}
+
+const fn object(keys: &'static [Key]) -> Object {
+    Object { keys, required: &[], extensible: true, nullable: false }
+}
+
+const TEXTS: Kind = Kind::List(&Kind::Text, Identity::Distinct);

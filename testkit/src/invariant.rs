@@ -4,6 +4,7 @@ use crate::world::World;
 use mainstay_model::{InstanceState, Phase, Plan, ReleaseNumber, Seen, StackState, Step};
 use mainstay_plan::Blueprint;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::fmt;
 
 /// A broken promise, in words.
@@ -110,7 +111,7 @@ pub fn jobs(world: &World, crashes: usize) -> Result<(), Violation> {
 pub fn settled(
     world: &World,
     state: &StackState,
-    blueprints: &BTreeMap<ReleaseNumber, Blueprint>,
+    blueprints: &BTreeMap<ReleaseNumber, Arc<Blueprint>>,
 ) -> Result<(), Violation> {
     if let Some(deploy) = &state.deploy {
         let phase = match &deploy.phase {

@@ -95,7 +95,7 @@ impl Mounts {
                 body.source = Some(source);
                 body.bind_options = propagation.clone().map(|propagation| BindOptions { propagation });
             }
-            MountKind::Tmpfs { size, mode } => {
+            MountKind::Tmpfs { size, mode, options: _ } => {
                 body.r#type = "tmpfs";
                 // 0 is the Engine's word for "not given".
                 let options = TmpfsOptions { size_bytes: size.unwrap_or(0), mode: mode.unwrap_or(0) };

@@ -7,7 +7,6 @@ use mainstay_model::{
 };
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 /// Long enough for any machine; reaching it is a failure.
@@ -212,9 +211,4 @@ pub async fn gone(pid: i32) {
 
 pub fn is_root() -> bool {
     rustix::process::getuid().is_root()
-}
-
-/// Everything below `dir`, for a search.
-pub fn all_bytes(dir: &Path) -> Vec<u8> {
-    fs::read_dir(dir).unwrap().flat_map(|entry| fs::read(entry.unwrap().path()).unwrap_or_default()).collect()
 }

@@ -159,6 +159,8 @@ pub fn service(command: &[&str]) -> Service {
         domainname: None,
         extra_hosts: BTreeMap::new(),
         dns: Vec::new(),
+        dns_search: Vec::new(),
+        dns_opt: Vec::new(),
         cap_add: Vec::new(),
         cap_drop: Vec::new(),
         privileged: false,

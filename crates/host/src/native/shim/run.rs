@@ -173,6 +173,10 @@ pub(super) fn record(files: &Files, status: &Status) {
         if files.write_status(status).is_ok() || !files.dir().exists() {
             return;
         }
+        files.use_reserve();
+        if files.write_status(status).is_ok() {
+            return;
+        }
         std::thread::sleep(Duration::from_secs(1));
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct HealthcheckBody {
 pub(super) struct HostConfigBody {
     pub(super) binds: Vec<String>,
     pub(super) mounts: Vec<MountBody>,
+    /// Options of `mount -t tmpfs`, by path.
+    pub(super) tmpfs: BTreeMap<String, String>,
     pub(super) port_bindings: BTreeMap<String, Vec<PortBinding>>,
     pub(super) network_mode: String,
     pub(super) restart_policy: RestartBody,
@@ -123,7 +125,6 @@ pub(super) struct MountBody {
     pub(super) read_only: bool,
     pub(super) bind_options: Option<BindOptions>,
     pub(super) volume_options: Option<VolumeOptions>,
-    pub(super) tmpfs_options: Option<TmpfsOptions>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -138,13 +139,6 @@ pub(super) struct VolumeOptions {
     pub(super) no_copy: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) subpath: Option<String>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct TmpfsOptions {
-    pub(super) size_bytes: u64,
-    pub(super) mode: u32,
 }
 
 #[derive(Debug, Default, Serialize)]

@@ -44,7 +44,7 @@ pub use events::{ContainerAction, ContainerEvent, Events, News};
 pub use exec::{ExecInput, ExecOutput, ExecRequest, ExecSession, Probed};
 pub use frames::Output;
 pub use image::{ImageInfo, PullProgress};
-pub use job::{Job, JobEnd};
+pub use job::{Attached, Job, JobEnd, OneOff};
 pub use logs::{LogLine, LogRequest, LogStream};
 pub use stats::Stats;
 

@@ -22,6 +22,8 @@ pub(super) struct ContainerBody {
     pub(super) domainname: Option<String>,
     pub(super) tty: bool,
     pub(super) open_stdin: bool,
+    /// Input ends when who is attached closes it.
+    pub(super) stdin_once: bool,
     pub(super) stop_signal: Option<String>,
     /// Seconds.
     pub(super) stop_timeout: Option<u64>,

@@ -18,7 +18,7 @@ impl Docker {
         order: &BuildOrder<'_>,
     ) -> Result<(), DockerError> {
         for image in bases(dockerfile, &order.build.args) {
-            if credentials::for_image(&image).await?.is_none() {
+            if credentials::for_image(self.logins.as_deref(), &image).await?.is_none() {
                 continue;
             }
             match self.image_id(&image).await {

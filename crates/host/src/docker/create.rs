@@ -89,6 +89,7 @@ impl Docker {
         let mut host_config = process::limits(service);
         host_config.binds = mounts.binds;
         host_config.mounts = mounts.mounts;
+        host_config.tmpfs = mounts.tmpfs;
         host_config.network_mode = match (&service.network_mode, networks.first()) {
             (Some(mode), _) => self.shared_with(stack, mode).await?,
             (None, Some((first, _))) => first.clone(),

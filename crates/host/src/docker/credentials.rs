@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -65,8 +65,9 @@ impl Login {
 /// # Errors
 /// [`DockerError::Unreadable`] and [`DockerError::BadFile`] for `config.json`, [`DockerError::Credentials`] for
 /// a helper that failed.
-pub(super) async fn for_image(image: &str) -> Result<Option<Login>, DockerError> {
-    let Some(path) = config_path() else { return Ok(None) };
+pub(super) async fn for_image(directory: Option<&Path>, image: &str) -> Result<Option<Login>, DockerError> {
+    let Some(directory) = directory else { return Ok(None) };
+    let path = directory.join("config.json");
     let text = match tokio::fs::read(&path).await {
         Ok(text) => text,
         Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
@@ -76,15 +77,17 @@ pub(super) async fn for_image(image: &str) -> Result<Option<Login>, DockerError>
         .map_err(|e| DockerError::BadFile { path: path.clone(), why: e.to_string() })?;
     let registry = registry_of(image);
     match config.helper_for(registry) {
-        Some(helper) => ask(helper, registry).await,
+        Some(helper) => ask(&format!("docker-credential-{helper}"), registry).await,
         None => config.stored(registry, path),
     }
 }
 
-fn config_path() -> Option<PathBuf> {
-    let given = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+/// Where `docker login` of this process's user keeps logins.
+pub(super) fn usual_directory() -> Option<PathBuf> {
+    let given =
+        std::env::var_os("DOCKER_CONFIG").filter(|directory| !directory.is_empty()).map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
-    given.or_else(home).map(|dir| dir.join("config.json"))
+    given.or_else(home)
 }
 
 /// The registry in `image`: its first part, where that can only be a host.
@@ -129,15 +132,14 @@ impl ConfigFile {
     }
 }
 
-/// Asks `docker-credential-<helper>`, which speaks JSON on its standard streams.
-async fn ask(helper: &str, registry: &str) -> Result<Option<Login>, DockerError> {
-    let program = format!("docker-credential-{helper}");
+/// Asks a helper, which reads the registry's name and answers in JSON.
+async fn ask(program: &str, registry: &str) -> Result<Option<Login>, DockerError> {
     let failed = |why: String| DockerError::Credentials {
-        helper: program.clone(),
+        helper: program.to_owned(),
         registry: registry.to_owned(),
         why,
     };
-    let mut child = Command::new(&program)
+    let mut child = Command::new(program)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -171,6 +173,27 @@ async fn ask(helper: &str, registry: &str) -> Result<Option<Login>, DockerError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[tokio::test]
+    async fn a_helper_is_asked_and_its_refusals_are_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("helper");
+        let script = "#!/bin/sh\nread -r registry\ncase $registry in\n\
+                      known) echo '{\"ServerURL\":\"known\",\"Username\":\"me\",\"Secret\":\"pw\"}';;\n\
+                      token) echo '{\"Username\":\"<token>\",\"Secret\":\"t\"}';;\n\
+                      broken) exit 3;;\n\
+                      *) echo 'credentials not found in native keychain'; exit 1;;\nesac\n";
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let program = program.to_str().unwrap();
+        let known = ask(program, "known").await.unwrap().unwrap();
+        assert_eq!((known.username.as_str(), known.password.as_str()), ("me", "pw"));
+        assert_eq!(ask(program, "token").await.unwrap().unwrap().identity_token, "t");
+        assert!(ask(program, "unknown").await.unwrap().is_none());
+        let error = ask(program, "broken").await.err().unwrap();
+        assert!(matches!(error, DockerError::Credentials { registry, .. } if registry == "broken"));
+    }
 
     #[test]
     fn the_registry_is_the_first_part_that_looks_like_a_host() {

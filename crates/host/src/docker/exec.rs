@@ -1,6 +1,7 @@
 //! Running another command inside a container: for a person, with everything, or as a probe.
 
 use super::Docker;
+use super::endpoint::Stream;
 use super::error::DockerError;
 use super::frames::{Frames, Output};
 use super::lifecycle::shown;
@@ -42,12 +43,12 @@ pub struct ExecSession {
     pub output: ExecOutput,
 }
 
-/// Where its standard input is written.
+/// Where a standard input is written.
 pub struct ExecInput {
     writer: Box<dyn AsyncWrite + Unpin + Send>,
 }
 
-/// Where its output is read.
+/// Where an output is read.
 pub struct ExecOutput {
     reader: Box<dyn AsyncRead + Unpin + Send>,
     frames: Frames,
@@ -93,16 +94,8 @@ impl Docker {
         let body = json!({ "Detach": false, "Tty": request.tty });
         let call = Call::post(format!("/exec/{id}/start"), what).json(&body)?;
         let stream = self.wire.upgrade(call).await?;
-        let (reader, writer) = tokio::io::split(stream);
-        Ok(ExecSession {
-            id,
-            input: ExecInput { writer: Box::new(writer) },
-            output: ExecOutput {
-                reader: Box::new(reader),
-                frames: Frames::new(request.tty),
-                buffer: vec![0; PIECE].into(),
-            },
-        })
+        let (input, output) = streams(stream, request.tty);
+        Ok(ExecSession { id, input, output })
     }
 
     /// Exit status of a command; `None` while it runs.
@@ -214,6 +207,16 @@ impl Docker {
         }
         Ok(())
     }
+}
+
+/// Both directions of an upgraded connection; with a terminal the output has no frames.
+pub(super) fn streams(stream: impl Stream + 'static, tty: bool) -> (ExecInput, ExecOutput) {
+    let (reader, writer) = tokio::io::split(stream);
+    let buffer = vec![0; PIECE].into();
+    (
+        ExecInput { writer: Box::new(writer) },
+        ExecOutput { reader: Box::new(reader), frames: Frames::new(tty), buffer },
+    )
 }
 
 impl ExecInput {

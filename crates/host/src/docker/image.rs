@@ -144,7 +144,7 @@ impl Docker {
         if let Some(platform) = platform {
             call = call.query("platform", platform);
         }
-        if let Some(login) = credentials::for_image(name).await? {
+        if let Some(login) = credentials::for_image(self.logins.as_deref(), name).await? {
             call = call.header("x-registry-auth", login.header());
         }
         let mut answer = self.wire.send(call).await.map_err(|error| explain(reference, error))?;
@@ -217,8 +217,16 @@ fn explain(image: &str, error: DockerError) -> DockerError {
 }
 
 fn refusal(image: &str, message: String) -> DockerError {
-    const UNKNOWN: [&str; 5] =
-        ["not found", "manifest unknown", "pull access denied", "does not exist", "no matching manifest"];
+    const UNKNOWN: [&str; 8] = [
+        "not found",
+        "manifest unknown",
+        "pull access denied",
+        "does not exist",
+        "no matching manifest",
+        "no basic auth credentials",
+        "authorization failed",
+        "unauthorized",
+    ];
     let image = image.to_owned();
     // "server misbehaving" and the like say "lookup x: not found" about the registry itself.
     let about_the_network = message.contains("dial tcp") || message.contains("lookup ");

@@ -3,7 +3,9 @@
 //! A job is found again by name and label, so that an agent that died while it ran sees it to its end instead of
 //! running it twice; for the same reason it is not removed here, but by who has written down how it ended.
 
+use super::create::Draft;
 use super::error::DockerError;
+use super::exec::{self, ExecInput, ExecOutput};
 use super::labels::{self, Identity};
 use super::logs::{LogLine, LogRequest};
 use super::wire::Call;
@@ -30,6 +32,29 @@ pub struct Job<'a> {
     pub image: &'a str,
     /// The command in place of the service's. Its entrypoint stays, as with `docker compose run`.
     pub argv: &'a [String],
+}
+
+/// A container that somebody uses at a terminal and then throws away: `run`.
+#[derive(Debug, Clone, Copy)]
+pub struct OneOff<'a> {
+    /// The stack that defines its service.
+    pub stack: &'a Stack,
+    /// The service, with command, environment, user, `tty` and `stdin_open` as they are wanted.
+    pub service: &'a Service,
+    /// Name of the container; Compose's are `<stack>-<service>-run-<random>`.
+    pub name: &'a str,
+    /// Id of its image.
+    pub image: &'a str,
+}
+
+/// A container with its streams, not yet started.
+pub struct Attached {
+    /// Its id.
+    pub container: String,
+    /// Its standard input; goes nowhere unless the service has `stdin_open`.
+    pub input: ExecInput,
+    /// Its output, from the first byte.
+    pub output: ExecOutput,
 }
 
 /// How a job ended.
@@ -77,6 +102,31 @@ impl Docker {
         Ok(JobEnd { container, code, oom, last_lines: last_lines.into() })
     }
 
+    /// Makes the container of `wanted` and attaches to it. The caller starts it, and removes it in the end.
+    ///
+    /// # Errors
+    /// As [`Docker::create`].
+    pub async fn attach_one_off(&self, wanted: &OneOff<'_>) -> Result<Attached, DockerError> {
+        let OneOff { stack, service, name, image } = *wanted;
+        let mut alone = process::as_job(service, None);
+        (alone.tty, alone.stdin_open) = (service.tty, service.stdin_open);
+        let mut draft = self.draft_alone(stack, &alone, name, image).await?;
+        draft.body.stdin_once = service.stdin_open;
+        let container = self.make(draft, &alone, image).await?;
+        let call = self.act(&container, "attach").query("stream", "true").query("stdin", "true");
+        let call = call.query("stdout", "true").query("stderr", "true");
+        match self.wire.upgrade(call).await {
+            Ok(stream) => {
+                let (input, output) = exec::streams(stream, service.tty);
+                Ok(Attached { container, input, output })
+            }
+            Err(error) => {
+                self.remove(&container).await?;
+                Err(error)
+            }
+        }
+    }
+
     /// Removes every job of `stack`, killing those that run.
     pub async fn remove_jobs(&self, stack: &StackName) -> Result<(), DockerError> {
         #[derive(Deserialize)]
@@ -114,15 +164,26 @@ impl Docker {
 
     async fn make_job(&self, job: &Job<'_>, name: &str, label: String) -> Result<String, DockerError> {
         let Job { stack, service, image, argv, .. } = *job;
-        let alone = process::as_job(service, argv);
-        let mut draft = self.draft(stack, &alone, name, image).await?;
+        let alone = process::as_job(service, Some(argv));
+        let mut draft = self.draft_alone(stack, &alone, name, image).await?;
+        draft.body.labels.insert(labels::JOB.to_owned(), label);
+        self.make(draft, &alone, image).await
+    }
+
+    async fn draft_alone(
+        &self,
+        stack: &Stack,
+        service: &Service,
+        name: &str,
+        image: &str,
+    ) -> Result<Draft, DockerError> {
+        let mut draft = self.draft(stack, service, name, image).await?;
         for (_, endpoint) in &mut draft.networks {
-            // Nobody who asks for the service may be sent to a job.
+            // Nobody who asks for the service may be sent here: only the container's own name stays.
             endpoint.aliases.truncate(1);
         }
         let identity = Identity { number: 1, oneoff: true, hash: "", image };
-        draft.body.labels = labels::of_container(stack, &alone, &identity);
-        draft.body.labels.insert(labels::JOB.to_owned(), label);
-        self.make(draft, &alone, image).await
+        draft.body.labels = labels::of_container(stack, service, &identity);
+        Ok(draft)
     }
 }

@@ -120,6 +120,13 @@ impl Docker {
         Ok(i32::try_from(waited.status_code).unwrap_or(i32::MAX))
     }
 
+    /// Tells the terminal of `container` its size.
+    pub async fn resize(&self, container: &str, rows: u16, columns: u16) -> Result<(), DockerError> {
+        let call =
+            self.act(container, "resize").query("h", &rows.to_string()).query("w", &columns.to_string());
+        self.wire.done(call).await
+    }
+
     pub(super) fn act(&self, container: &str, verb: &str) -> Call {
         Call::post(format!("/containers/{}/{verb}", escape(container)), shown(container))
     }

@@ -44,10 +44,11 @@ pub use events::{ContainerAction, ContainerEvent, Events, News};
 pub use exec::{ExecInput, ExecOutput, ExecRequest, ExecSession, Probed};
 pub use frames::Output;
 pub use image::{ImageInfo, PullProgress};
-pub use job::{Job, JobEnd};
+pub use job::{Attached, Job, JobEnd, OneOff};
 pub use logs::{LogLine, LogRequest, LogStream};
 pub use stats::Stats;
 
+use std::path::Path;
 use std::sync::Arc;
 
 /// A way to one Engine. Cheap to clone; every request has a connection of its own.
@@ -55,6 +56,8 @@ use std::sync::Arc;
 pub struct Docker {
     wire: Arc<wire::Wire>,
     engine: Arc<EngineInfo>,
+    /// Directory of the `config.json` that has the logins for registries.
+    logins: Option<Arc<Path>>,
 }
 
 impl Docker {
@@ -70,7 +73,16 @@ impl Docker {
             None => endpoint::Endpoint::from_environment()?,
         };
         let (wire, engine) = engine::greet(endpoint).await?;
-        Ok(Self { wire: Arc::new(wire), engine: Arc::new(engine) })
+        let logins = credentials::usual_directory().map(Into::into);
+        Ok(Self { wire: Arc::new(wire), engine: Arc::new(engine), logins })
+    }
+
+    /// Takes the logins for registries from `config.json` in `directory`, rather than from where `docker login` of
+    /// this process's user keeps them. An agent is often another user than who logged in.
+    #[must_use]
+    pub fn with_logins(mut self, directory: &Path) -> Self {
+        self.logins = Some(directory.into());
+        self
     }
 
     /// What the Engine said about itself when it was connected to.

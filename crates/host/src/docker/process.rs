@@ -70,10 +70,13 @@ pub(super) fn limits(service: &Service) -> HostConfigBody {
     }
 }
 
-/// `service` as a job that runs `argv`: once, unwatched, with nothing that only one container can have.
-pub(super) fn as_job(service: &Service, argv: &[String]) -> Service {
+/// `service` as a job that runs `argv` in place of its command: once, unwatched, with nothing that only one
+/// container can have.
+pub(super) fn as_job(service: &Service, argv: Option<&[String]>) -> Service {
     let mut job = service.clone();
-    job.command = Some(argv.to_vec());
+    if let Some(argv) = argv {
+        job.command = Some(argv.to_vec());
+    }
     job.restart = RestartPolicy::No;
     job.readiness = Readiness::Running;
     job.ports.clear();

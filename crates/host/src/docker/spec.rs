@@ -22,6 +22,8 @@ pub(super) struct ContainerBody {
     pub(super) domainname: Option<String>,
     pub(super) tty: bool,
     pub(super) open_stdin: bool,
+    /// Input ends when who is attached closes it.
+    pub(super) stdin_once: bool,
     pub(super) stop_signal: Option<String>,
     /// Seconds.
     pub(super) stop_timeout: Option<u64>,
@@ -49,6 +51,8 @@ pub(super) struct HealthcheckBody {
 pub(super) struct HostConfigBody {
     pub(super) binds: Vec<String>,
     pub(super) mounts: Vec<MountBody>,
+    /// Options of `mount -t tmpfs`, by path.
+    pub(super) tmpfs: BTreeMap<String, String>,
     pub(super) port_bindings: BTreeMap<String, Vec<PortBinding>>,
     pub(super) network_mode: String,
     pub(super) restart_policy: RestartBody,
@@ -123,7 +127,6 @@ pub(super) struct MountBody {
     pub(super) read_only: bool,
     pub(super) bind_options: Option<BindOptions>,
     pub(super) volume_options: Option<VolumeOptions>,
-    pub(super) tmpfs_options: Option<TmpfsOptions>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -138,13 +141,6 @@ pub(super) struct VolumeOptions {
     pub(super) no_copy: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) subpath: Option<String>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct TmpfsOptions {
-    pub(super) size_bytes: u64,
-    pub(super) mode: u32,
 }
 
 #[derive(Debug, Default, Serialize)]

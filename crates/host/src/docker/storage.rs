@@ -5,7 +5,7 @@
 
 use super::engine::ApiVersion;
 use super::error::DockerError;
-use super::spec::{BindOptions, MountBody, TmpfsOptions, VolumeOptions};
+use super::spec::{BindOptions, MountBody, VolumeOptions};
 use mainstay_model::{FileGrant, FileObject, Mount, MountKind, Service, Stack};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,6 +16,7 @@ pub(super) struct Mounts {
     /// In the old notation, the only one that makes a missing directory in every version of the API.
     pub(super) binds: Vec<String>,
     pub(super) mounts: Vec<MountBody>,
+    pub(super) tmpfs: BTreeMap<String, String>,
     /// A tar archive to unpack at the container's root; empty when there is nothing to write.
     pub(super) archive: Vec<u8>,
 }
@@ -95,11 +96,14 @@ impl Mounts {
                 body.source = Some(source);
                 body.bind_options = propagation.clone().map(|propagation| BindOptions { propagation });
             }
-            MountKind::Tmpfs { size, mode, options: _ } => {
-                body.r#type = "tmpfs";
-                // 0 is the Engine's word for "not given".
-                let options = TmpfsOptions { size_bytes: size.unwrap_or(0), mode: mode.unwrap_or(0) };
-                body.tmpfs_options = Some(options);
+            MountKind::Tmpfs { size, mode, options } => {
+                let size = size.map(|bytes| format!("size={bytes}"));
+                let mode = mode.map(|bits| format!("mode={bits:o}"));
+                let rights = if *read_only { "ro" } else { "rw" };
+                let words = std::iter::once(rights.to_owned()).chain(size).chain(mode);
+                let words: Vec<_> = words.chain(options.iter().cloned()).collect();
+                self.tmpfs.insert(target.clone(), words.join(","));
+                return Ok(());
             }
         }
         self.mounts.push(body);

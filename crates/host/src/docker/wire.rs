@@ -115,14 +115,7 @@ impl Wire {
     /// Sends `call`; the answer is a success, with its body still to come.
     pub(super) async fn send(&self, call: Call) -> Result<Answer, DockerError> {
         let what = call.what.clone();
-        let patience = call.patience;
-        let response = match patience {
-            None => self.exchange(call).await?,
-            Some(waited) => match tokio::time::timeout(waited, self.exchange(call)).await {
-                Ok(response) => response?,
-                Err(_) => return Err(DockerError::Silent { what, waited }),
-            },
-        };
+        let response = self.begin(call).await?;
         let status = response.status();
         let answer = Answer { what, body: response.into_body(), pending: Vec::new(), lines: VecDeque::new() };
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
@@ -149,7 +142,7 @@ impl Wire {
     pub(super) async fn upgrade(&self, call: Call) -> Result<impl Stream + 'static, DockerError> {
         let what = call.what.clone();
         let call = call.header("connection", "Upgrade".to_owned()).header("upgrade", "tcp".to_owned());
-        let response = self.exchange(call).await?;
+        let response = self.begin(call).await?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let answer =
@@ -157,6 +150,16 @@ impl Wire {
             return Err(answer.refusal(status).await);
         }
         hyper::upgrade::on(response).await.map(TokioIo::new).map_err(|e| DockerError::broken(&what, e))
+    }
+
+    /// Waits for the beginning of the answer, for no longer than `call` allows.
+    async fn begin(&self, call: Call) -> Result<Response<Incoming>, DockerError> {
+        let Some(waited) = call.patience else { return self.exchange(call).await };
+        let what = call.what.clone();
+        match tokio::time::timeout(waited, self.exchange(call)).await {
+            Ok(response) => response,
+            Err(_) => Err(DockerError::Silent { what, waited }),
+        }
     }
 
     async fn exchange(&self, call: Call) -> Result<Response<Incoming>, DockerError> {

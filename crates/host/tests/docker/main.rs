@@ -8,6 +8,7 @@ mod harness;
 mod lifecycle;
 mod news;
 mod refusals;
+mod registry;
 mod streams;
 mod whole_service;
 

@@ -1,7 +1,7 @@
 //! Logs, commands inside, probes.
 
 use super::harness::{Site, idle, service};
-use mainstay_host::docker::{DockerError, ExecRequest, LogRequest, Output};
+use mainstay_host::docker::{DockerError, ExecRequest, LogRequest, OneOff, Output};
 use mainstay_model::Secret;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ super::on_both_engines!(
     a_probe_gives_status_and_output,
     a_probe_that_hangs_is_ended,
     nothing_runs_in_a_stopped_container,
+    a_one_off_container_has_our_streams,
 );
 
 async fn logs_are_followed_to_the_end(site: &mut Site) {
@@ -151,4 +152,24 @@ async fn nothing_runs_in_a_stopped_container(site: &mut Site) {
     let argv = ["/bin/true".to_owned()];
     let error = site.docker.probe(&id, &argv, Duration::from_secs(60)).await.unwrap_err();
     assert!(matches!(error, DockerError::Conflict { .. }), "{error:?}");
+}
+
+async fn a_one_off_container_has_our_streams(site: &mut Site) {
+    site.prepare().await;
+    let mut tool = service("tool", "echo begun; cat; exit 4");
+    tool.stdin_open = true;
+    let image = site.docker.image_id(super::harness::IMAGE).await.unwrap();
+    let name = format!("{}-tool-run-1", site.stack.name);
+    let wanted = OneOff { stack: &site.stack, service: &tool, name: &name, image: &image };
+    let mut attached = site.docker.attach_one_off(&wanted).await.unwrap();
+    site.docker.start(&attached.container).await.unwrap();
+    attached.input.write(b"through").await.unwrap();
+    attached.input.close().await.unwrap();
+    let mut seen = Vec::new();
+    while let Some((_, bytes)) = attached.output.next().await.unwrap() {
+        seen.extend_from_slice(&bytes);
+    }
+    assert_eq!(String::from_utf8(seen).unwrap(), "begun\nthrough");
+    assert_eq!(site.docker.wait(&attached.container).await.unwrap(), 4);
+    assert_eq!(site.docker.observe(&site.stack.name).await.unwrap(), []);
 }

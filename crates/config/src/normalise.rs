@@ -98,6 +98,15 @@ impl Place<'_> {
         }
     }
 
+    /// Gives variables of services without value that of the environment.
+    pub fn environment(&self, tree: &mut Node) {
+        for (_, entry) in tree.entries_mut("services") {
+            if let Some(environment) = entry.node.get_mut("environment").and_then(Node::as_map_mut) {
+                self.inherit(environment);
+            }
+        }
+    }
+
     /// Fills in what is implied, in a tree whose paths are absolute.
     pub fn implied(&self, tree: &mut Node, name: &str) {
         for (_, entry) in tree.entries_mut("services") {
@@ -155,6 +164,10 @@ impl Place<'_> {
         for (_, entry) in service.entries_mut("depends_on") {
             entry.node.put_default("required", Value::Bool(true));
         }
+        let scale = service.get_int("scale");
+        if let (Some(scale), Some(deploy)) = (scale, service.get_mut("deploy")) {
+            deploy.put_default("replicas", Value::Int(scale));
+        }
         for request in service.items_mut("gpus") {
             default_count(request);
         }
@@ -179,7 +192,7 @@ impl Place<'_> {
 
 fn default_count(request: &mut Node) {
     if request.get("count").is_none() && request.get("device_ids").is_none() {
-        request.put("count", text("all"));
+        request.put("count", Value::Int(-1));
     }
 }
 

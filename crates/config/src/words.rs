@@ -50,7 +50,7 @@ pub fn split(text: &str) -> Result<Words, Error> {
                 quote = None;
                 word.push('`');
             }
-            (c, Some(open)) if c == open => quote = None,
+            (c @ ('"' | '\''), Some(open)) if c == open => quote = None,
             (' ' | '\t' | '\r' | '\n', None) => {
                 if begun {
                     out.words.push(std::mem::take(&mut word));
@@ -64,6 +64,14 @@ pub fn split(text: &str) -> Result<Words, Error> {
                 }
                 out.stopped_at = Some(c);
                 break;
+            }
+            ('(', None) if word.ends_with('$') => {
+                quote = Some(')');
+                word.push('(');
+            }
+            (')', Some(')')) => {
+                quote = None;
+                word.push(')');
             }
             ('(' | ')', None) => return Err(Error::Parenthesis),
             (c, _) => {
@@ -95,6 +103,7 @@ mod tests {
         assert_eq!(words("sh -c 'a && b; c'"), ["sh", "-c", "a && b; c"]);
         assert_eq!(words("a '' \"\""), ["a", "", ""]);
         assert_eq!(words("  "), Vec::<String>::new());
+        assert_eq!(words("a $(b c) d"), ["a", "$(b c)", "d"]);
         assert_eq!(words("echo 'it'\\''s'"), ["echo", "it's"]);
     }
 

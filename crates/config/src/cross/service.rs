@@ -2,7 +2,9 @@
 
 use crate::diagnostic::{Code, Diagnostic, Sink, Span};
 use crate::node::{Entry, KeyPath, Node, Value};
+use crate::{suggest, units};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Reports what cannot be said of one service at once.
 pub fn report(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
@@ -23,6 +25,8 @@ pub fn report(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
             sink.push(Diagnostic::error(Code::InvalidValue, message).at(test.span).path(path));
         }
     }
+    addresses(service, path, sink);
+    pull_policy(service, path, sink);
     limits_agree(service, path, sink);
     copies(service, path, sink);
     mounts_differ(service, path, sink);
@@ -42,6 +46,43 @@ fn nothing_to_run(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
     let message = format!("service `{name}` has nothing to run: no `image`, no `build`, no `command`");
     let help = "a service with only a `command` runs as a process of this host";
     sink.push(Diagnostic::error(Code::NothingToRun, message).at(entry.key_span).path(path).help(help));
+}
+
+/// Compose refuses these wherever they stand, also in services it does not start.
+fn addresses(service: &Node, path: &KeyPath, sink: &mut Sink) {
+    for (index, port) in service.items("ports").iter().enumerate() {
+        let Some(node) = port.get("host_ip") else { continue };
+        if node.as_text().is_some_and(|ip| ip.parse::<IpAddr>().is_err()) {
+            let path = path.key("ports").index(index).key("host_ip");
+            sink.push(Diagnostic::error(Code::BadPort, "this is not an IP address").at(node.span).path(path));
+        }
+    }
+    for (index, mount) in service.items("volumes").iter().enumerate() {
+        if mount.get_text("type") == Some("bind") && mount.get("source").is_none() {
+            let path = path.key("volumes").index(index);
+            sink.push(
+                Diagnostic::error(Code::BadMount, "a bind mount needs a `source`").at(mount.span).path(path),
+            );
+        }
+    }
+}
+
+/// `always`, `missing` and so on, or `every_` and a duration.
+fn pull_policy(service: &Node, path: &KeyPath, sink: &mut Sink) {
+    let Some(node) = service.get("pull_policy") else { return };
+    let text = node.as_text().unwrap_or_default();
+    let words = ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
+    if words.contains(&text)
+        || text.strip_prefix("every_").is_some_and(|every| units::duration(every).is_ok())
+    {
+        return;
+    }
+    let finding = Diagnostic::error(Code::InvalidValue, format!("`{text}` is not a pull policy"));
+    let help = match suggest::closest(text, words) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "use always, missing, never or build".to_owned(),
+    };
+    sink.push(finding.at(node.span).path(path.key("pull_policy")).help(help));
 }
 
 /// Old and new ways to set one limit must say the same.
@@ -130,7 +171,7 @@ pub fn container_names(tree: &Node, sink: &mut Sink) {
     let mut names: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
     for (service, entry) in tree.entries("services") {
         let Some(node) = entry.node.get("container_name") else { continue };
-        let Some(name) = node.as_text().filter(|n| !n.is_empty()) else { continue };
+        let Some(name) = node.as_text() else { continue };
         let path = KeyPath::root().key("services").key(service).key("container_name");
         let is_well = name.len() > 1
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())

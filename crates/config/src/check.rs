@@ -325,6 +325,8 @@ fn expected(kind: &Kind) -> &'static str {
         Kind::Devices => "a number or `all`",
         Kind::Bytes => "a size in bytes, such as 512m",
         Kind::Mode => "octal permission bits, such as 0440",
+        Kind::Duration => "a duration, such as 30s",
+        Kind::Size => "a size in bytes with its unit, such as 512m",
         _ => "text",
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Where we differ on purpose, `corpus/differences.md` says so; a case listed there must differ.
 
+#![allow(clippy::unwrap_used)] // Tests.
+
 mod support;
 
 use serde_json::Value;

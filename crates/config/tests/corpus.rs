@@ -1,5 +1,7 @@
 //! What a load finds in every case of the corpus, and what it makes of our own ones, as recorded.
 
+#![allow(clippy::unwrap_used)] // Tests.
+
 mod support;
 
 use mainstay_config::{Diagnostic, Loaded};

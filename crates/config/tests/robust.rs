@@ -1,5 +1,7 @@
 //! Whatever the input, a load ends, without a panic, in reasonable time.
 
+#![allow(clippy::unwrap_used)] // Tests.
+
 mod support;
 
 use mainstay_config::{Loaded, MapSource, Request, load};

@@ -72,7 +72,7 @@ pub(crate) fn prepare(head: &[u8], table: &Table, peer: &Peer) -> Result<Prepare
     match parsed.parse_with_uninit_headers(head, &mut storage) {
         Ok(httparse::Status::Complete(len)) if len == head.len() => {}
         Ok(_) => return Err((refuse(400, "the head does not end where its lines do"), Facts::default())),
-        Err(error) => return Err((explain(error), Facts::default())),
+        Err(error) => return Err((explain(error, head), Facts::default())),
     }
     let (Some(method), Some(path), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
         return Err((refuse(400, "incomplete request line"), Facts::default()));
@@ -89,12 +89,22 @@ pub(crate) fn prepare(head: &[u8], table: &Table, peer: &Peer) -> Result<Prepare
     Ok(Prepared { facts, out, framing: request.framing, upstream: route.upstream, timeouts: route.timeouts })
 }
 
-fn explain(error: httparse::Error) -> Refusal {
+fn explain(error: httparse::Error, head: &[u8]) -> Refusal {
     match error {
         httparse::Error::TooManyHeaders => refuse(431, "too many header fields"),
-        httparse::Error::Version => refuse(505, "not HTTP/1.x"),
+        httparse::Error::Version if names_other_version(head) => refuse(505, "not HTTP/1.x"),
         _ => refuse(400, "malformed request line or header"),
     }
+}
+
+/// Whether the request line is in order but for its version, which is one of HTTP.
+fn names_other_version(head: &[u8]) -> bool {
+    let line = head.split(|b| *b == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|b| *b == b' ').skip(2);
+    let version = words.next().unwrap_or_default();
+    words.next().is_none()
+        && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 /// A request, understood.

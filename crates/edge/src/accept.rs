@@ -6,11 +6,12 @@ use crate::clock::Deadline;
 use crate::table::Kind;
 use crate::worker::Worker;
 use crate::{h1, tunnel};
+use rustix::net::SocketFlags;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use tokio::net::{TcpListener, TcpStream};
 
 /// How long accepting pauses when the process has no file descriptor left: connections close meanwhile, and
@@ -31,11 +32,16 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<TcpListener>, address: 
     }
 }
 
-/// Accepts what already waits in the queue of a listener that is about to be closed.
+/// Accepts what already waits in the queue of a listener that is about to be closed. The queue itself is asked:
+/// the reactor may not have heard of all that is in it.
 pub(crate) fn drain(worker: &Rc<Worker>, listener: &TcpListener, address: SocketAddr) {
-    let mut cx = Context::from_waker(Waker::noop());
-    while let Poll::Ready(Ok((stream, peer))) = listener.poll_accept(&mut cx) {
-        begin(worker, stream, peer, address);
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    while let Ok((socket, peer)) = rustix::net::acceptfrom_with(listener, flags) {
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        let stream = TcpStream::from_std(std::net::TcpStream::from(socket));
+        if let (Some(peer), Ok(stream)) = (peer, stream) {
+            begin(worker, stream, peer, address);
+        }
     }
 }
 

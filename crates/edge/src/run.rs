@@ -144,7 +144,8 @@ async fn obey_signals(control: Rc<Control>) {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        control.shut_down(grace);
+        control.shut_down(grace).await;
+        control.shared.allow_exit();
         grace = 0;
     }
 }

@@ -6,7 +6,7 @@
 use crate::clock::{Millis, NEVER};
 use crate::table::{Registry, Table};
 use crate::target::UpstreamState;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     changed: watch::Sender<u64>,
     /// When the process ends; [`NEVER`] while nobody asked for that.
     ends_at: AtomicU64,
+    /// Whoever asked for the end has been told that it comes.
+    may_exit: AtomicBool,
 }
 
 impl Shared {
@@ -38,6 +40,7 @@ impl Shared {
             table: Mutex::default(),
             changed: watch::channel(0).0,
             ends_at: AtomicU64::new(NEVER),
+            may_exit: AtomicBool::new(false),
         }
     }
 
@@ -64,6 +67,15 @@ impl Shared {
     /// Begins the end: no new connections, and none at all after `at`.
     pub(crate) fn end_at(&self, at: Millis) {
         self.ends_at.fetch_min(at, Ordering::Release);
+    }
+
+    /// Lets the threads exit once they have nothing left to do.
+    pub(crate) fn allow_exit(&self) {
+        self.may_exit.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn may_exit(&self) -> bool {
+        self.may_exit.load(Ordering::Acquire)
     }
 
     /// When the process ends, if somebody asked for that.

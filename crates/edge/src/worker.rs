@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 /// Ticks between two looks at the pool: once a second is often enough for connections that may idle for sixty.
 const SWEEP_EVERY: u32 = 10;
@@ -101,7 +101,7 @@ impl Worker {
 
     fn is_over(&self) -> bool {
         let Some(ends_at) = self.shared.ends_at() else { return false };
-        self.connections.get() == 0 || clock::now() >= ends_at
+        self.shared.may_exit() && (self.connections.get() == 0 || clock::now() >= ends_at)
     }
 }
 
@@ -127,20 +127,23 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, orders: mpsc::UnboundedRece
 }
 
 async fn obey(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) {
-    let mut open: Vec<(SocketAddr, AbortHandle, Rc<tokio::net::TcpListener>)> = Vec::new();
+    let mut open: Vec<(SocketAddr, JoinHandle<()>, Rc<tokio::net::TcpListener>)> = Vec::new();
     while let Some(order) = orders.recv().await {
         match order {
             Order::Listen(address, socket) => match tokio::net::TcpListener::from_std(socket) {
                 Ok(socket) => {
                     let socket = Rc::new(socket);
                     let loop_ = accept::run(worker.clone(), socket.clone(), address);
-                    open.push((address, tokio::task::spawn_local(loop_).abort_handle(), socket));
+                    open.push((address, tokio::task::spawn_local(loop_), socket));
                 }
                 Err(error) => tracing::error!(%address, %error, "cannot listen"),
             },
             Order::Unlisten(gone) => {
-                for (_, accepting, socket) in open.extract_if(.., |(address, ..)| *address == gone) {
+                let closing: Vec<_> = open.extract_if(.., |(address, ..)| *address == gone).collect();
+                for (_, accepting, socket) in closing {
                     accepting.abort();
+                    // It holds the socket until it has really ended.
+                    let _ = accepting.await;
                     accept::drain(&worker, &socket, gone);
                 }
             }

@@ -84,8 +84,10 @@ impl Control {
                 Request::Status => wire::send(&stream, &Reply::Status(status::report(&self.shared)), &[]).await?,
                 Request::TakeListeners => self.hand_out(&stream).await?,
                 Request::Shutdown { grace_ms } => {
-                    self.shut_down(grace_ms);
-                    wire::send(&stream, &Reply::Done, &[]).await?;
+                    self.shut_down(grace_ms).await;
+                    let told = wire::send(&stream, &Reply::Done, &[]).await;
+                    self.shared.allow_exit();
+                    told?;
                 }
             }
         }
@@ -207,10 +209,12 @@ impl Control {
         wire::send(stream, &Reply::Listeners(sockets), &fds).await
     }
 
-    /// Begins the end.
-    pub(crate) fn shut_down(&self, grace: Millis) {
+    /// Begins the end. When this returns, no connection is ours that was not accepted before; threads exit once
+    /// [`Shared::allow_exit`] was called.
+    pub(crate) async fn shut_down(&self, grace: Millis) {
         self.shared.end_at(clock::now().saturating_add(grace));
         let all: Vec<SocketAddr> = self.listeners.borrow().keys().copied().collect();
         self.unlisten(&all);
+        self.settle().await;
     }
 }

@@ -349,6 +349,7 @@ where
             match result {
                 Ok(()) => uploaded.set(true),
                 Err(BodyError::Sink(_)) => {}
+                Err(error) if begun.get() => return Poll::Ready(Err(ForwardError::Midway(error))),
                 Err(error) => return Poll::Ready(Err(ForwardError::RequestBody(error))),
             }
         }

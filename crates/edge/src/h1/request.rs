@@ -72,7 +72,7 @@ pub(crate) fn prepare(head: &[u8], table: &Table, peer: &Peer) -> Result<Prepare
     match parsed.parse_with_uninit_headers(head, &mut storage) {
         Ok(httparse::Status::Complete(len)) if len == head.len() => {}
         Ok(_) => return Err((refuse(400, "the head does not end where its lines do"), Facts::default())),
-        Err(error) => return Err((explain(error), Facts::default())),
+        Err(error) => return Err((explain(error, head), Facts::default())),
     }
     let (Some(method), Some(path), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
         return Err((refuse(400, "incomplete request line"), Facts::default()));
@@ -89,12 +89,22 @@ pub(crate) fn prepare(head: &[u8], table: &Table, peer: &Peer) -> Result<Prepare
     Ok(Prepared { facts, out, framing: request.framing, upstream: route.upstream, timeouts: route.timeouts })
 }
 
-fn explain(error: httparse::Error) -> Refusal {
+fn explain(error: httparse::Error, head: &[u8]) -> Refusal {
     match error {
         httparse::Error::TooManyHeaders => refuse(431, "too many header fields"),
-        httparse::Error::Version => refuse(505, "not HTTP/1.x"),
+        httparse::Error::Version if names_other_version(head) => refuse(505, "not HTTP/1.x"),
         _ => refuse(400, "malformed request line or header"),
     }
+}
+
+/// Whether the request line is in order but for its version, which is one of HTTP.
+fn names_other_version(head: &[u8]) -> bool {
+    let line = head.split(|b| *b == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|b| *b == b' ').skip(2);
+    let version = words.next().unwrap_or_default();
+    words.next().is_none()
+        && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 /// A request, understood.
@@ -322,4 +332,90 @@ pub(crate) fn copy_fields(
         }
     }
     flush(&mut run, end_of_fields);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::h1::head::Scanner;
+    use crate::table::Registry;
+    use mainstay_model::table::{RouteTable, TableRoute, Upstream};
+    use mainstay_model::{HostPattern, RouteTimeouts};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn table() -> Table {
+        let route = TableRoute {
+            host: HostPattern::Any,
+            path: "/".into(),
+            strip_prefix: false,
+            upstream: "u".into(),
+            timeouts: RouteTimeouts::default(),
+        };
+        let upstreams = BTreeMap::from([("u".to_owned(), Upstream::default())]);
+        let model = RouteTable { version: 1, routes: vec![route], upstreams, ..RouteTable::default() };
+        Registry::new(1).build(&model).unwrap()
+    }
+
+    /// Names and values of a head, as another implementation reads them.
+    fn reference(head: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let mut headers = [httparse::EMPTY_HEADER; 128];
+        let mut request = httparse::Request::new(&mut headers);
+        assert!(request.parse(head).unwrap().is_complete(), "{}", String::from_utf8_lossy(head));
+        request.headers.iter().map(|h| (h.name.to_ascii_lowercase(), h.value.to_vec())).collect()
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        let name = prop_oneof![
+            "[A-Za-z-]{1,12}",
+            proptest::sample::select(vec![
+                "Host", "Content-Length", "Transfer-Encoding", "Connection", "X-Forwarded-For", "Upgrade", "Expect",
+                "TE", "x_y", "Cookie", "Accept", "Keep-Alive",
+            ])
+            .prop_map(str::to_owned),
+        ];
+        let value = prop_oneof![
+            "[ -~\t]{0,20}",
+            proptest::sample::select(vec!["a.test", "5", "chunked", "close", "Cookie, x", "upgrade", "websocket"])
+                .prop_map(str::to_owned),
+        ];
+        let end = prop_oneof![20 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r"), 1 => Just("\r\n ")];
+        let colon = prop_oneof![20 => Just(": "), 5 => Just(":"), 1 => Just(" : "), 1 => Just("")];
+        (name, colon, value, end).prop_map(|(name, colon, value, end)| format!("{name}{colon}{value}{end}"))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_passed_on_reads_the_same_everywhere(
+            lines in proptest::collection::vec(line(), 0..10),
+            path in "/[a-z./%0-9?-]{0,12}",
+            version in 0..2,
+        ) {
+            let bytes = format!("GET {path} HTTP/1.{version}\r\nHost: a.test\r\n{}\r\n", lines.concat());
+            let bytes = bytes.as_bytes();
+            let Ok(Some(bounds)) = Scanner::default().scan(bytes) else { return Ok(()) };
+            let head = &bytes[bounds.start..bounds.end];
+            let peer = Peer::new(([10, 0, 0, 1], 9).into());
+            let Ok(prepared) = prepare(head, &table(), &peer) else { return Ok(()) };
+            let before = reference(head);
+            let after = reference(&prepared.out);
+            let count = |name: &str| after.iter().filter(|(n, _)| n == name).count();
+            for once in ["host", "x-forwarded-for", "x-real-ip", "x-forwarded-proto", "x-forwarded-host"] {
+                prop_assert_eq!(count(once), 1, "{}", once);
+            }
+            prop_assert!(count("content-length") + count("transfer-encoding") <= 1);
+            for never in ["te", "keep-alive", "x_y", "expect"] {
+                prop_assert_eq!(count(never), 0, "{}", never);
+            }
+            // Whatever else is passed on, the client sent just so, and in this order.
+            let ours = ["host", "content-length", "transfer-encoding", "connection", "upgrade"];
+            let foreign = |(name, _): &&(String, Vec<u8>)| {
+                !ours.contains(&name.as_str()) && !name.starts_with("x-forwarded-") && name != "x-real-ip"
+            };
+            let mut sent = before.iter();
+            for passed in after.iter().filter(foreign) {
+                prop_assert!(sent.any(|s| s == passed), "{:?}", passed);
+            }
+        }
+    }
 }

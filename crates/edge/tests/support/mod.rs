@@ -334,7 +334,7 @@ impl Client {
             if let Some(end) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
                 let rest = self.buffer.split_off(end + 4);
                 let head = std::mem::replace(&mut self.buffer, rest);
-                return Some(String::from_utf8(head[..end].to_vec()).unwrap());
+                return Some(String::from_utf8_lossy(&head[..end]).into_owned());
             }
             if self.more().await == 0 {
                 return None;

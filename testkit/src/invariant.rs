@@ -4,8 +4,8 @@ use crate::world::World;
 use mainstay_model::{InstanceState, Phase, Plan, ReleaseNumber, Seen, StackState, Step};
 use mainstay_plan::Blueprint;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::fmt;
+use std::sync::Arc;
 
 /// A broken promise, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]

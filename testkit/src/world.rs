@@ -7,8 +7,8 @@ use mainstay_model::{
 };
 use mainstay_plan::Blueprint;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// What a version of a service does once started; a seed decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,10 @@ use crate::{Agent, Error};
 use mainstay_host::docker::Job;
 use mainstay_model::{ReleaseNumber, RuntimeKind, Service, Stack, Step};
 use mainstay_plan::Blueprint;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Everything a step needs besides itself.
 #[derive(Clone)]
@@ -28,7 +30,11 @@ pub(crate) enum Landed {
 }
 
 /// Carries out `order`; `tell` hears every line of a release job.
-pub(crate) async fn carry_out(agent: &Agent, order: &Order, tell: impl FnMut(String) + Send) -> Result<Landed, Error> {
+pub(crate) async fn carry_out(
+    agent: &Agent,
+    order: &Order,
+    tell: impl FnMut(String) + Send,
+) -> Result<Landed, Error> {
     let (runtimes, stack) = (&agent.runtimes, &order.blueprint.release.stack);
     match &order.step {
         Step::Record { .. } | Step::Route { .. } => {}
@@ -44,9 +50,13 @@ pub(crate) async fn carry_out(agent: &Agent, order: &Order, tell: impl FnMut(Str
                 runtimes.docker().await?.remove_volume(&volume.name).await?;
             }
         }
-        Step::Create { instance, name, number, .. } => runtimes.create(&order.blueprint, instance, name, *number).await?,
+        Step::Create { instance, name, number, .. } => {
+            runtimes.create(&order.blueprint, instance, name, *number).await?
+        }
         Step::RunJob { .. } => return run_job(agent, order, tell).await,
-        Step::Start { .. } | Step::Stop { .. } | Step::Remove { .. } | Step::Rename { .. } => about_instance(agent, order).await?,
+        Step::Start { .. } | Step::Stop { .. } | Step::Remove { .. } | Step::Rename { .. } => {
+            about_instance(agent, order).await?
+        }
     }
     Ok(Landed::Done)
 }
@@ -79,6 +89,9 @@ async fn run_job(agent: &Agent, order: &Order, mut tell: impl FnMut(String) + Se
     }
 }
 
+/// Lines of a job's log that are kept for who has to tell of its failure.
+const LAST_LINES: usize = 20;
+
 async fn native_job(
     agent: &Agent,
     stack: &Stack,
@@ -87,6 +100,19 @@ async fn native_job(
     release: ReleaseNumber,
     mut tell: impl FnMut(String) + Send,
 ) -> Result<Landed, Error> {
-    let end = agent.runtimes.native.run_job(&stack.name, service, argv, release, |line| tell(line.line)).await?;
-    Ok(Landed::Job { code: end.code, oom: end.oom, log: end.last_lines })
+    let (lines, mut printed) = mpsc::channel(64);
+    let job = agent.runtimes.native.run_job(&stack.name, service, release, argv.to_vec(), lines);
+    let mut log = VecDeque::new();
+    let listen = async {
+        while let Some(line) = printed.recv().await {
+            if log.len() == LAST_LINES {
+                log.pop_front();
+            }
+            log.push_back(line.line.clone());
+            tell(line.line);
+        }
+    };
+    let (exit, ()) = tokio::join!(job, listen);
+    let exit = exit?;
+    Ok(Landed::Job { code: exit.code, oom: exit.oom, log: log.into() })
 }

@@ -14,7 +14,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Carries out a deploy request to its end; the last thing told is `Done`. Goes on when nobody listens.
-pub(crate) async fn deploy(agent: Arc<Agent>, stack: StackHandle, request: DeployRequest, progress: UnboundedSender<Progress>) {
+pub(crate) async fn deploy(
+    agent: Arc<Agent>,
+    stack: StackHandle,
+    request: DeployRequest,
+    progress: UnboundedSender<Progress>,
+) {
     let outcome = match begin(&agent, &stack, request, &progress).await {
         Ok(None) => return,
         Ok(Some(outcome)) => outcome,
@@ -25,7 +30,12 @@ pub(crate) async fn deploy(agent: Arc<Agent>, stack: StackHandle, request: Deplo
 }
 
 /// Goes back to an earlier release.
-pub(crate) async fn rollback(agent: Arc<Agent>, stack: StackHandle, request: RollbackRequest, progress: UnboundedSender<Progress>) {
+pub(crate) async fn rollback(
+    agent: Arc<Agent>,
+    stack: StackHandle,
+    request: RollbackRequest,
+    progress: UnboundedSender<Progress>,
+) {
     if let Err(error) = begin_rollback(&agent, &stack, &request, &progress).await {
         let _ = progress.send(Progress::Done { outcome: refused(&stack, &error) });
     }
@@ -55,7 +65,11 @@ fn refused(stack: &StackHandle, error: &Error) -> Outcome {
 }
 
 /// Waits for its turn; an error when another one is under way and the caller does not want to wait.
-async fn turn(stack: &StackHandle, refuse: bool, progress: &UnboundedSender<Progress>) -> Result<tokio::sync::OwnedMutexGuard<()>, Error> {
+async fn turn(
+    stack: &StackHandle,
+    refuse: bool,
+    progress: &UnboundedSender<Progress>,
+) -> Result<tokio::sync::OwnedMutexGuard<()>, Error> {
     let under_way = || stack.sight.borrow().state.deploy.as_ref().map(|d| d.to);
     let guard = match Arc::clone(&stack.deploying).try_lock_owned() {
         Ok(guard) => guard,
@@ -78,7 +92,12 @@ async fn turn(stack: &StackHandle, refuse: bool, progress: &UnboundedSender<Prog
 }
 
 /// `Some` when there is nothing to wait for.
-async fn begin(agent: &Agent, stack: &StackHandle, mut request: DeployRequest, progress: &UnboundedSender<Progress>) -> Result<Option<Outcome>, Error> {
+async fn begin(
+    agent: &Agent,
+    stack: &StackHandle,
+    mut request: DeployRequest,
+    progress: &UnboundedSender<Progress>,
+) -> Result<Option<Outcome>, Error> {
     let _turn = turn(stack, request.refuse_if_busy, progress).await?;
     let current = current(agent, stack).await?;
     request.stack = wanted(current.as_ref(), &request)?;
@@ -100,13 +119,19 @@ async fn begin(agent: &Agent, stack: &StackHandle, mut request: DeployRequest, p
     }
     let release = agent.journal.add_release(&request.stack, ids, clock::now()).await?;
     let sight = stack.sight.borrow().clone();
-    let view = preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);
+    let view =
+        preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);
     let _ = progress.send(Progress::Plan { plan: view });
     start(stack, release.number, progress).await?;
     Ok(None)
 }
 
-async fn begin_rollback(agent: &Agent, stack: &StackHandle, request: &RollbackRequest, progress: &UnboundedSender<Progress>) -> Result<(), Error> {
+async fn begin_rollback(
+    agent: &Agent,
+    stack: &StackHandle,
+    request: &RollbackRequest,
+    progress: &UnboundedSender<Progress>,
+) -> Result<(), Error> {
     let _turn = turn(stack, request.refuse_if_busy, progress).await?;
     let current = current(agent, stack).await?;
     let number = match request.to {
@@ -117,13 +142,18 @@ async fn begin_rollback(agent: &Agent, stack: &StackHandle, request: &RollbackRe
     preflight::check(agent, &release.stack).await?;
     preflight::images_exist(agent, &release).await?;
     let sight = stack.sight.borrow().clone();
-    let view = preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);
+    let view =
+        preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);
     let _ = progress.send(Progress::Plan { plan: view });
     start(stack, number, progress).await
 }
 
 /// Begins, and holds the turn until the deploy has ended.
-async fn start(stack: &StackHandle, to: ReleaseNumber, progress: &UnboundedSender<Progress>) -> Result<(), Error> {
+async fn start(
+    stack: &StackHandle,
+    to: ReleaseNumber,
+    progress: &UnboundedSender<Progress>,
+) -> Result<(), Error> {
     let waiter = Waiter { until: Until::Deployed(to), progress: progress.clone() };
     stack.record(Transition::Begin { to, at: clock::now() }, Some(waiter)).await?;
     let mut sight = stack.sight.clone();
@@ -132,10 +162,22 @@ async fn start(stack: &StackHandle, to: ReleaseNumber, progress: &UnboundedSende
 }
 
 /// The release that served before `current`.
-async fn before(agent: &Agent, stack: &StackHandle, current: Option<ReleaseNumber>) -> Result<ReleaseNumber, Error> {
+async fn before(
+    agent: &Agent,
+    stack: &StackHandle,
+    current: Option<ReleaseNumber>,
+) -> Result<ReleaseNumber, Error> {
     let releases = agent.journal.releases(&stack.name).await?;
-    let served = |r: &&mainstay_host::journal::ReleaseSummary| r.status == ReleaseStatus::Superseded && Some(r.number) != current;
-    releases.iter().filter(served).map(|r| r.number).filter(|n| current.is_none_or(|c| *n < c)).max().ok_or(Error::NoEarlierRelease)
+    let served = |r: &&mainstay_host::journal::ReleaseSummary| {
+        r.status == ReleaseStatus::Superseded && Some(r.number) != current
+    };
+    releases
+        .iter()
+        .filter(served)
+        .map(|r| r.number)
+        .filter(|n| current.is_none_or(|c| *n < c))
+        .max()
+        .ok_or(Error::NoEarlierRelease)
 }
 
 pub(crate) async fn current(agent: &Agent, stack: &StackHandle) -> Result<Option<Release>, Error> {
@@ -157,7 +199,8 @@ pub(crate) fn wanted(current: Option<&Release>, request: &DeployRequest) -> Resu
 /// Services whose image is looked for: the named ones and what they need, or all.
 pub(crate) fn chosen<'r>(current: Option<&Release>, request: &'r DeployRequest) -> Vec<&'r Service> {
     let kept = |s: &&Service| {
-        let same = current.is_some_and(|r| r.stack.services.get(&s.name) == Some(*s) && r.images.contains_key(&s.name));
+        let same = current
+            .is_some_and(|r| r.stack.services.get(&s.name) == Some(*s) && r.images.contains_key(&s.name));
         !request.services.is_empty() && same && !request.services.contains(&s.name)
     };
     request.stack.services.values().filter(|s| !kept(s)).collect()
@@ -167,19 +210,30 @@ pub(crate) fn chosen<'r>(current: Option<&Release>, request: &'r DeployRequest) 
 fn mark_as_new(request: &mut DeployRequest) {
     let stamp = clock::now().0.to_string();
     let named: BTreeSet<_> = request.services.iter().cloned().collect();
-    for service in request.stack.services.values_mut().filter(|s| named.is_empty() || named.contains(&s.name)) {
+    for service in request.stack.services.values_mut().filter(|s| named.is_empty() || named.contains(&s.name))
+    {
         service.labels.insert("mainstay.recreated".into(), stamp.clone());
     }
 }
 
-fn unchanged(handle: &StackHandle, current: Option<&Release>, stack: &Stack, ids: &BTreeMap<ServiceName, String>) -> Option<Outcome> {
+fn unchanged(
+    handle: &StackHandle,
+    current: Option<&Release>,
+    stack: &Stack,
+    ids: &BTreeMap<ServiceName, String>,
+) -> Option<Outcome> {
     let current = current.filter(|r| r.stack == *stack && r.images == *ids)?;
     let sight = handle.sight.borrow();
     let stopped = sight.state.stopped.is_empty();
     let blueprint = Blueprint::new(current.clone());
     let whole = blueprint.services().all(|s| {
-        let copies = sight.observed.all().filter(|i| i.id.service == s.name && Some(i.hash.as_str()) == blueprint.hash(&s.name));
+        let copies = sight
+            .observed
+            .all()
+            .filter(|i| i.id.service == s.name && Some(i.hash.as_str()) == blueprint.hash(&s.name));
         copies.count() >= s.replicas as usize
     });
-    (stopped && whole).then(|| done(Some(current.number), format!("nothing to do: release {} is what the files say", current.number)))
+    (stopped && whole).then(|| {
+        done(Some(current.number), format!("nothing to do: release {} is what the files say", current.number))
+    })
 }

@@ -77,7 +77,9 @@ impl Edge {
         match self.ask(&mut link).await {
             Ok(status) if status.version == wanted.version => Seen::Known(status),
             Ok(_) => match self.push(&mut link, &wanted).await {
-                Ok(()) => self.ask(&mut link).await.map_or_else(|e| Seen::Unknown(e.to_string()), Seen::Known),
+                Ok(()) => {
+                    self.ask(&mut link).await.map_or_else(|e| Seen::Unknown(e.to_string()), Seen::Known)
+                }
                 Err(error) => Seen::Unknown(error.to_string()),
             },
             Err(error) => Seen::Unknown(error.to_string()),
@@ -141,7 +143,8 @@ impl Edge {
     }
 
     async fn settle(&self, link: &mut Link, wanted: Parts) -> Result<(), Error> {
-        let nothing = wanted.stacks.values().all(|part| part.listeners.is_empty() && part.upstreams.is_empty());
+        let nothing =
+            wanted.stacks.values().all(|part| part.listeners.is_empty() && part.upstreams.is_empty());
         let running = self.reach(link).await.is_ok();
         if !nothing || running {
             self.push(link, &wanted).await?;
@@ -160,7 +163,8 @@ impl Edge {
         for listener in &table.listeners {
             if !link.sockets.contains_key(&listener.address) {
                 let sockets = listen::bind(listener.address, self.workers);
-                fresh.push((listener.address, sockets.map_err(|error| port_error(listener.address, &error))?));
+                fresh
+                    .push((listener.address, sockets.map_err(|error| port_error(listener.address, &error))?));
             }
         }
         let Some(client) = link.client.as_mut() else { return Err(Error::Edge("it has gone".into())) };
@@ -224,7 +228,10 @@ impl Edge {
         let deadline = tokio::time::Instant::now() + START;
         while let Err(error) = self.reach(link).await {
             if tokio::time::Instant::now() > deadline || self.shutdown.is_cancelled() {
-                return Err(Error::Edge(format!("it did not start ({error}); see {}", self.dir.join("edge.log").display())));
+                return Err(Error::Edge(format!(
+                    "it did not start ({error}); see {}",
+                    self.dir.join("edge.log").display()
+                )));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -251,7 +258,11 @@ impl Edge {
             command.arg("--user").arg(user);
         }
         command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0).current_dir("/");
-        let mut child = command.spawn().map_err(|source| Error::File { what: "start", path: self.exe.clone(), source })?;
+        let mut child = command.spawn().map_err(|source| Error::File {
+            what: "start",
+            path: self.exe.clone(),
+            source,
+        })?;
         // Somebody has to take its exit status.
         std::thread::spawn(move || child.wait());
         Ok(())

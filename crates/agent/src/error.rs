@@ -24,7 +24,12 @@ pub enum Error {
     Edge(String),
     /// A file or socket of the agent.
     #[error("cannot {what} {}", path.display())]
-    File { what: &'static str, path: PathBuf, #[source] source: io::Error },
+    File {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// The stack is not known.
     #[error("there is no stack `{0}`")]
     NoStack(StackName),
@@ -52,6 +57,9 @@ pub enum Error {
     /// A port that is to be published is taken.
     #[error("{0}")]
     Port(String),
+    /// The request makes no sense.
+    #[error("cannot read the request: {0}")]
+    Request(String),
     /// The task of a stack has ended.
     #[error("the agent is ending")]
     Ending,
@@ -81,6 +89,7 @@ impl Error {
             Self::Service { .. } => "A0308",
             Self::NoExternal { .. } => "A0309",
             Self::Ending => "A0107",
+            Self::Request(_) => "A0108",
         }
     }
 
@@ -88,8 +97,9 @@ impl Error {
     pub(crate) fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::Docker(DockerError::Unreachable { .. } | DockerError::Silent { .. } | DockerError::Broken { .. })
-                | Self::Edge(_)
+            Self::Docker(
+                DockerError::Unreachable { .. } | DockerError::Silent { .. } | DockerError::Broken { .. }
+            ) | Self::Edge(_)
         )
     }
 
@@ -120,8 +130,12 @@ impl Error {
 fn docker_code(error: &DockerError) -> &'static str {
     match error {
         DockerError::Unreachable { .. } | DockerError::BadHost { .. } => "A0201",
-        DockerError::ApiTooOld { .. } | DockerError::ApiTooNew { .. } | DockerError::Unsupported { .. } => "A0202",
-        DockerError::ImageMissing { .. } | DockerError::ImageUnknown { .. } | DockerError::PullFailed { .. } => "A0203",
+        DockerError::ApiTooOld { .. } | DockerError::ApiTooNew { .. } | DockerError::Unsupported { .. } => {
+            "A0202"
+        }
+        DockerError::ImageMissing { .. }
+        | DockerError::ImageUnknown { .. }
+        | DockerError::PullFailed { .. } => "A0203",
         DockerError::BuildFailed { .. } => "A0204",
         DockerError::PortTaken { .. } => "A0502",
         DockerError::NameInUse { .. } => "A0205",

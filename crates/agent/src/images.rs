@@ -24,7 +24,11 @@ pub(crate) fn reference(stack: &Stack, service: &Service) -> String {
 }
 
 /// What every Docker service in `services` needs.
-pub(crate) async fn needs(docker: &Docker, request: &DeployRequest, services: &[&Service]) -> Result<BTreeMap<ServiceName, Need>, Error> {
+pub(crate) async fn needs(
+    docker: &Docker,
+    request: &DeployRequest,
+    services: &[&Service],
+) -> Result<BTreeMap<ServiceName, Need>, Error> {
     let mut needs = BTreeMap::new();
     for service in services.iter().filter(|s| s.runtime() == RuntimeKind::Docker) {
         let present = match docker.image_id(&reference(&request.stack, service)).await {
@@ -88,7 +92,9 @@ pub(crate) async fn provide(
                 pull(&docker, service, &image, progress).await?;
                 docker.image_id(&image).await?
             }
-            (None, Need::Build(_)) => build(&docker, &request.stack, service, &image, false, progress).await?,
+            (None, Need::Build(_)) => {
+                build(&docker, &request.stack, service, &image, false, progress).await?
+            }
         };
         provided.insert(image, id.clone());
         ids.insert(service.name.clone(), id);
@@ -97,7 +103,12 @@ pub(crate) async fn provide(
 }
 
 /// Pulls one image with its progress.
-pub(crate) async fn pull(docker: &Docker, service: &Service, image: &str, progress: &mpsc::UnboundedSender<Progress>) -> Result<(), Error> {
+pub(crate) async fn pull(
+    docker: &Docker,
+    service: &Service,
+    image: &str,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> Result<(), Error> {
     let name = service.name.clone();
     let news = |p: mainstay_host::docker::PullProgress| {
         // Whoever listened may have gone.
@@ -125,7 +136,15 @@ pub(crate) async fn build(
 ) -> Result<String, Error> {
     let Some(build) = &service.build else { return Ok(docker.image_id(tag).await?) };
     let platform = service.platform.as_deref();
-    let order = BuildOrder { stack: &stack.name, service: &service.name, build, tag, platform, no_cache, pull: false };
+    let order = BuildOrder {
+        stack: &stack.name,
+        service: &service.name,
+        build,
+        tag,
+        platform,
+        no_cache,
+        pull: false,
+    };
     let news = |event: BuildProgress| {
         let (step, state, line) = match event {
             BuildProgress::Step { name, .. } if name.starts_with("[internal]") => return,
@@ -158,7 +177,10 @@ pub(crate) async fn all(
     let mut done = std::collections::BTreeSet::new();
     for service in request.stack.services.values().filter(named) {
         let image = reference(&request.stack, service);
-        if builds != service.build.is_some() || service.runtime() == RuntimeKind::Native || !done.insert(image.clone()) {
+        if builds != service.build.is_some()
+            || service.runtime() == RuntimeKind::Native
+            || !done.insert(image.clone())
+        {
             continue;
         }
         if builds {

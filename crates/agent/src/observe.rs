@@ -1,7 +1,9 @@
 //! Looking at the host: every runtime the stack needs, the edge, and what the probes said.
 
 use crate::{Agent, Error};
-use mainstay_model::{Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, StackName, Timestamp};
+use mainstay_model::{
+    Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, StackName, Timestamp,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What probes said last, for the start that they asked about.
@@ -33,7 +35,9 @@ pub(crate) async fn look(agent: &Agent, stack: &StackName, needs: &BTreeSet<Runt
 
 async fn docker(agent: &Agent, stack: &StackName, observed: &mut Observed) -> Result<Vec<Instance>, Error> {
     let docker = agent.runtimes.docker().await?;
-    let look = async { tokio::try_join!(docker.observe(stack), docker.observe_networks(stack), docker.observe_volumes(stack)) };
+    let look = async {
+        tokio::try_join!(docker.observe(stack), docker.observe_networks(stack), docker.observe_volumes(stack))
+    };
     match look.await {
         Ok((instances, networks, volumes)) => {
             (observed.networks, observed.volumes) = (networks, volumes);

@@ -9,7 +9,11 @@ use mainstay_plan::{Blueprint, Strategy, strategy};
 use std::collections::BTreeMap;
 
 /// What `request` would do.
-pub(crate) async fn plan(agent: &Agent, stack: &StackHandle, mut request: DeployRequest) -> Result<PlanView, Error> {
+pub(crate) async fn plan(
+    agent: &Agent,
+    stack: &StackHandle,
+    mut request: DeployRequest,
+) -> Result<PlanView, Error> {
     let current = deploy::current(agent, stack).await?;
     request.stack = deploy::wanted(current.as_ref(), &request)?;
     let chosen = deploy::chosen(current.as_ref(), &request);
@@ -42,16 +46,31 @@ pub(crate) async fn plan(agent: &Agent, stack: &StackHandle, mut request: Deploy
 
 /// What moving from one release to another would do.
 pub(crate) fn of_release(from: Option<&Blueprint>, to: &Blueprint, sight: &Sight) -> PlanView {
-    let mut view = PlanView { from: from.map(|b| b.release.number), steps: Vec::new(), unchanged: Vec::new(), notes: Vec::new() };
+    let mut view = PlanView {
+        from: from.map(|b| b.release.number),
+        steps: Vec::new(),
+        unchanged: Vec::new(),
+        notes: Vec::new(),
+    };
     let stack = &to.release.stack;
     let docker = stack.services.values().any(|s| s.runtime() == RuntimeKind::Docker);
-    let networks = stack.networks.iter().filter(|(key, n)| docker && !n.external && !sight.observed.networks.contains(*key));
+    let networks = stack
+        .networks
+        .iter()
+        .filter(|(key, n)| docker && !n.external && !sight.observed.networks.contains(*key));
     view.steps.extend(networks.map(|(_, n)| step("network", &n.name, "it does not exist")));
-    let volumes = stack.volumes.iter().filter(|(key, v)| !v.external && !sight.observed.volumes.contains(*key));
+    let volumes =
+        stack.volumes.iter().filter(|(key, v)| !v.external && !sight.observed.volumes.contains(*key));
     view.steps.extend(volumes.map(|(_, v)| step("volume", &v.name, "it does not exist")));
     for service in to.services() {
-        if service.release_job.is_some() && from.is_none_or(|from| from.hash(&service.name) != to.hash(&service.name)) {
-            view.steps.push(step("job", service.name.as_str(), "its release job runs once, before any traffic moves"));
+        if service.release_job.is_some()
+            && from.is_none_or(|from| from.hash(&service.name) != to.hash(&service.name))
+        {
+            view.steps.push(step(
+                "job",
+                service.name.as_str(),
+                "its release job runs once, before any traffic moves",
+            ));
         }
     }
     for service in to.services() {
@@ -64,7 +83,9 @@ pub(crate) fn of_release(from: Option<&Blueprint>, to: &Blueprint, sight: &Sight
     view.steps.extend(removed.map(|s| step("remove", s.name.as_str(), "it is no longer in the files")));
     let foreign = sight.observed.all().filter(|i| i.id.release == 0).count();
     if foreign > 0 {
-        view.notes.push(format!("{foreign} containers of this project were made by Docker Compose and are replaced"));
+        view.notes.push(format!(
+            "{foreign} containers of this project were made by Docker Compose and are replaced"
+        ));
     }
     view
 }
@@ -87,7 +108,8 @@ fn about(from: Option<&Blueprint>, to: &Blueprint, service: &Service, sight: &Si
             _ => Some(step("scale", name, &format!("from {matching} to {wanted}"))),
         };
     }
-    let image = from.and_then(|f| f.release.images.get(&service.name)) != to.release.images.get(&service.name);
+    let image =
+        from.and_then(|f| f.release.images.get(&service.name)) != to.release.images.get(&service.name);
     let what = match (image, differences(old, service)) {
         (true, keys) if keys.is_empty() => "new image".to_owned(),
         (true, keys) => format!("new image, {} changed", keys.join(", ")),
@@ -108,7 +130,8 @@ fn differences(old: &Service, new: &Service) -> Vec<String> {
     };
     let (old, new) = (fields(old), fields(new));
     let silent = ["replicas", "depends_on", "routes", "release_job", "build", "profiles"];
-    let changed = new.iter().filter(|(key, value)| old.get(*key) != Some(*value) && !silent.contains(&key.as_str()));
+    let changed =
+        new.iter().filter(|(key, value)| old.get(*key) != Some(*value) && !silent.contains(&key.as_str()));
     changed.map(|(key, _)| format!("`{key}`")).collect()
 }
 

@@ -42,14 +42,25 @@ pub(crate) struct Prober {
 enum Question {
     /// Nothing is asked: running is ready.
     Nothing,
-    Http { path: String, address: SocketAddr },
-    Tcp { address: SocketAddr },
-    Exec { argv: Vec<String> },
+    Http {
+        path: String,
+        address: SocketAddr,
+    },
+    Tcp {
+        address: SocketAddr,
+    },
+    Exec {
+        argv: Vec<String>,
+    },
 }
 
 impl Prober {
     /// How `instance` of `service` is asked. `of_image` is the healthcheck that its image declares.
-    pub fn new(service: &Service, instance: &Instance, of_image: Option<Healthcheck>) -> Result<Self, String> {
+    pub fn new(
+        service: &Service,
+        instance: &Instance,
+        of_image: Option<Healthcheck>,
+    ) -> Result<Self, String> {
         match (&service.readiness, of_image) {
             (Readiness::Healthcheck { check }, _) => Ok(Self::of_check(check)),
             (Readiness::Image, Some(check)) => Ok(Self::of_check(&check)),
@@ -75,7 +86,8 @@ impl Prober {
         let address = |port: &Option<u16>| {
             let ip = instance.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
             let port = instance.port.or(*port).or(service.main_port());
-            port.map(|port| SocketAddr::new(ip, port)).ok_or("`ready` names no port and the service has none".to_owned())
+            port.map(|port| SocketAddr::new(ip, port))
+                .ok_or("`ready` names no port and the service has none".to_owned())
         };
         let question = match probe {
             Probe::Http { path, port } => Question::Http { path: path.clone(), address: address(port)? },
@@ -107,7 +119,11 @@ impl Prober {
                     if counts && failures >= self.retries {
                         tell(Health::Unhealthy { why: shorten(&why) });
                     }
-                    pause = if was_ready { self.interval } else { pause.mul_f64(GROWTH).min(EAGER).min(self.interval) };
+                    pause = if was_ready {
+                        self.interval
+                    } else {
+                        pause.mul_f64(GROWTH).min(EAGER).min(self.interval)
+                    };
                 }
             }
         }
@@ -134,13 +150,19 @@ impl Prober {
                 (probed.exit, probed.output)
             }
             RuntimeKind::Native => {
-                let probed = agent.runtimes.native.probe_exec(&known.stack, &known.id, argv, self.timeout).await?;
+                let probed = agent
+                    .runtimes
+                    .native
+                    .probe_exec(&known.stack, &known.id, argv.to_vec(), self.timeout)
+                    .await?;
                 (probed.code, probed.output)
             }
         };
         Ok(match exit {
             Some(0) => Ok(()),
-            Some(code) if output.trim().is_empty() => Err(format!("the healthcheck ended with status {code}")),
+            Some(code) if output.trim().is_empty() => {
+                Err(format!("the healthcheck ended with status {code}"))
+            }
             Some(code) => Err(format!("the healthcheck ended with status {code}: {}", output.trim())),
             None => Err(format!("the healthcheck did not end within {:?}", self.timeout)),
         })
@@ -151,7 +173,9 @@ impl Prober {
 async fn get(path: &str, address: SocketAddr) -> Result<(), String> {
     let io = |e: std::io::Error| format!("{address}: {e}");
     let mut stream = TcpStream::connect(address).await.map_err(io)?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: mainstay\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: mainstay\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.map_err(io)?;
     let mut head = [0; 12];
     stream.read_exact(&mut head).await.map_err(io)?;

@@ -58,7 +58,13 @@ impl Runtimes {
     }
 
     /// Makes an instance of `service`.
-    pub async fn create(&self, blueprint: &Arc<Blueprint>, id: &InstanceId, name: &str, number: u32) -> Result<(), Error> {
+    pub async fn create(
+        &self,
+        blueprint: &Arc<Blueprint>,
+        id: &InstanceId,
+        name: &str,
+        number: u32,
+    ) -> Result<(), Error> {
         let stack = &blueprint.release.stack;
         let missing = || Error::NoService { stack: stack.name.clone(), service: id.service.clone() };
         let service = blueprint.service(&id.service).ok_or_else(missing)?;
@@ -67,7 +73,8 @@ impl Runtimes {
             RuntimeKind::Docker => {
                 let image = blueprint.release.images.get(&id.service).map(String::as_str).unwrap_or_default();
                 let edge_holds_ports = edge_holds_ports(stack, service);
-                let creation = Creation { stack, service, instance: id, name, number, hash, image, edge_holds_ports };
+                let creation =
+                    Creation { stack, service, instance: id, name, number, hash, image, edge_holds_ports };
                 self.docker().await?.create(&creation).await?;
             }
             RuntimeKind::Native => {

@@ -4,7 +4,10 @@ use crate::carry::{self, Landed, Order};
 use crate::probe::Prober;
 use crate::runtimes::Known;
 use crate::{Agent, Error};
-use mainstay_model::{Health, Healthcheck, Instance, InstanceId, InstanceState, Readiness, Service, ServiceName, StackName, StepKey, Timestamp};
+use mainstay_model::{
+    Health, Healthcheck, Instance, InstanceId, InstanceState, Readiness, Service, ServiceName, StackName,
+    StepKey, Timestamp,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -38,7 +41,13 @@ impl ServiceHandle {
     /// Starts the task of one service.
     pub fn start(agent: &Arc<Agent>, stack: &StackName, news: mpsc::UnboundedSender<News>) -> Self {
         let (controls, receiver) = mpsc::unbounded_channel();
-        let task = Task { agent: Arc::clone(agent), stack: stack.clone(), news, probes: BTreeMap::new(), steps: JoinSet::new() };
+        let task = Task {
+            agent: Arc::clone(agent),
+            stack: stack.clone(),
+            news,
+            probes: BTreeMap::new(),
+            steps: JoinSet::new(),
+        };
         tokio::spawn(task.run(receiver));
         Self { controls }
     }
@@ -97,14 +106,21 @@ impl Task {
         for instance in instances {
             let InstanceState::Running { since } = instance.state else { continue };
             let key = (instance.id.clone(), since);
-            let probe = self.probes.remove(&key).unwrap_or_else(|| self.start_probe(service, image, instance, since));
+            let probe =
+                self.probes.remove(&key).unwrap_or_else(|| self.start_probe(service, image, instance, since));
             kept.insert(key, probe);
         }
         std::mem::swap(&mut self.probes, &mut kept);
         kept.into_values().for_each(|gone| gone.abort());
     }
 
-    fn start_probe(&self, service: &Service, image: Option<&str>, instance: &Instance, since: Timestamp) -> JoinHandle<()> {
+    fn start_probe(
+        &self,
+        service: &Service,
+        image: Option<&str>,
+        instance: &Instance,
+        since: Timestamp,
+    ) -> JoinHandle<()> {
         let (agent, news, service, instance) =
             (Arc::clone(&self.agent), self.news.clone(), service.clone(), instance.clone());
         let (stack, image) = (self.stack.clone(), image.map(str::to_owned));
@@ -116,7 +132,8 @@ impl Task {
             let of_image = image_check(&agent, &service, image).await;
             match Prober::new(&service, &instance, of_image) {
                 Ok(prober) => {
-                    let (id, runtime, handle) = (instance.id.clone(), instance.runtime, instance.handle.clone());
+                    let (id, runtime, handle) =
+                        (instance.id.clone(), instance.runtime, instance.handle.clone());
                     prober.watch(agent, Known { stack, id, runtime, handle }, tell).await;
                 }
                 Err(why) => tell(Health::Unhealthy { why }),

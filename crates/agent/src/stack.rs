@@ -8,7 +8,10 @@ use crate::observe::Healths;
 use crate::service::{News, ServiceHandle};
 use crate::waiters::Waiter;
 use crate::{Agent, Error};
-use mainstay_model::{Event, InstanceId, Observed, ReleaseNumber, ServiceName, StackName, StackState, StepKey, Timestamp, Transition};
+use mainstay_model::{
+    Event, InstanceId, Observed, ReleaseNumber, ServiceName, StackName, StackState, StepKey, Timestamp,
+    Transition,
+};
 use mainstay_plan::Blueprint;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,7 +70,8 @@ pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackH
     let (orders, inbox) = mpsc::unbounded_channel();
     let (news, heard) = mpsc::unbounded_channel();
     let observed = blank();
-    let (show, sight) = watch::channel(Sight { state: state.clone(), observed: observed.clone(), waiting: Vec::new() });
+    let (show, sight) =
+        watch::channel(Sight { state: state.clone(), observed: observed.clone(), waiting: Vec::new() });
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let mut task = Task {
         agent: Arc::clone(agent),
@@ -89,7 +93,8 @@ pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackH
     task.load_blueprints().await?;
     let watcher = orders.downgrade();
     tokio::spawn(task.run(inbox, heard));
-    converge::watch_docker(Arc::clone(agent), name.clone(), watcher);
+    converge::watch_docker(Arc::clone(agent), name.clone(), watcher.clone());
+    converge::watch_native(Arc::clone(agent), name.clone(), watcher);
     Ok(StackHandle { name: name.clone(), orders, sight, events, deploying: Arc::default() })
 }
 

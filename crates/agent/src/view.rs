@@ -2,10 +2,13 @@
 
 use crate::stack::StackHandle;
 use crate::{Agent, Error};
-use mainstay_api::{InstanceView, ReleaseStatus, ReleaseView, RouteView, ServiceView, StackSummary, StackView};
+use mainstay_api::{
+    InstanceView, ReleaseStatus, ReleaseView, RouteView, ServiceView, StackSummary, StackView,
+};
 use mainstay_host::journal::ReleaseStatus as Kept;
 use mainstay_model::{
-    Health, HostPattern, Instance, InstanceState, Phase, Protocol, ReleaseNumber, RuntimeKind, Seen, Service, Wish,
+    Health, HostPattern, Instance, InstanceState, Phase, Protocol, ReleaseNumber, RuntimeKind, Seen, Service,
+    Wish,
 };
 use mainstay_plan::{Blueprint, CRASH_LOOP};
 use std::collections::BTreeMap;
@@ -26,7 +29,10 @@ pub(crate) async fn stack(agent: &Agent, stack: &StackHandle) -> Result<StackVie
     let known = |i: &&Instance| views.iter().any(|v| v.name == i.id.service);
     let mut strangers: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for instance in sight.observed.all().filter(|i| !known(i)) {
-        strangers.entry(instance.id.service.clone()).or_default().push(instance_view(stack, instance, &usage));
+        strangers
+            .entry(instance.id.service.clone())
+            .or_default()
+            .push(instance_view(stack, instance, &usage));
     }
     views.extend(strangers.into_iter().map(|(name, instances)| ServiceView {
         name,
@@ -46,10 +52,20 @@ pub(crate) async fn stack(agent: &Agent, stack: &StackHandle) -> Result<StackVie
         Phase::Switched { .. } => format!("release {} takes over", d.to),
         Phase::Undoing { .. } => format!("release {} failed and is being undone", d.to),
     });
-    Ok(StackView { name: stack.name.clone(), release: sight.state.current, deploy: in_words, blind, services: views })
+    Ok(StackView {
+        name: stack.name.clone(),
+        release: sight.state.current,
+        deploy: in_words,
+        blind,
+        services: views,
+    })
 }
 
-async fn release(agent: &Agent, stack: &StackHandle, number: Option<ReleaseNumber>) -> Result<Option<Blueprint>, Error> {
+async fn release(
+    agent: &Agent,
+    stack: &StackHandle,
+    number: Option<ReleaseNumber>,
+) -> Result<Option<Blueprint>, Error> {
     match number {
         Some(number) => Ok(Some(Blueprint::new(agent.journal.release(&stack.name, number).await?))),
         None => Ok(None),
@@ -179,7 +195,7 @@ async fn read(agent: &Agent, stack: &StackHandle, instance: &Instance) -> Option
         }
         RuntimeKind::Native => {
             let stats = agent.runtimes.native.stats(&stack.name, &instance.id).await.ok()?;
-            (stats.cpu, stats.memory, stats.memory_limit)
+            (Duration::from_nanos(stats.cpu), stats.memory, stats.memory_limit)
         }
     };
     Some(Reading { at: std::time::Instant::now(), cpu, memory, memory_limit })
@@ -200,7 +216,11 @@ pub(crate) async fn summary(agent: &Agent, stack: &StackHandle) -> Result<StackS
     };
     let blueprint = release(agent, stack, number).await?;
     let files = blueprint.map(|b| b.release.stack.files).unwrap_or_default();
-    Ok(StackSummary { name: stack.name.clone(), status, files: files.iter().map(|f| f.display().to_string()).collect() })
+    Ok(StackSummary {
+        name: stack.name.clone(),
+        status,
+        files: files.iter().map(|f| f.display().to_string()).collect(),
+    })
 }
 
 /// The list of releases, newest first.
@@ -222,7 +242,13 @@ pub(crate) async fn releases(agent: &Agent, stack: &StackHandle) -> Result<Vec<R
             Kept::NeverServed => ReleaseStatus::Unused,
         };
         let changes = changes(older.as_ref(), &Blueprint::new(release));
-        views.push(ReleaseView { number: summary.number, status, created: summary.created, changes, failure: None });
+        views.push(ReleaseView {
+            number: summary.number,
+            status,
+            created: summary.created,
+            changes,
+            failure: None,
+        });
     }
     Ok(views)
 }
@@ -234,6 +260,7 @@ fn changes(older: Option<&Blueprint>, newer: &Blueprint) -> Vec<String> {
         (Some(old), new) if new != Some(old) => Some(s.name.to_string()),
         _ => None,
     });
-    let removed = older.services().filter(|s| newer.service(&s.name).is_none()).map(|s| format!("-{}", s.name));
+    let removed =
+        older.services().filter(|s| newer.service(&s.name).is_none()).map(|s| format!("-{}", s.name));
     changed.chain(removed).collect()
 }

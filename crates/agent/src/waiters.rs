@@ -54,18 +54,28 @@ impl Waiter {
     }
 
     /// The end, if the stack is at rest as the command wanted it.
-    pub fn resting(&self, state: &StackState, observed: &mainstay_model::Observed, current: Option<&Blueprint>) -> Option<Outcome> {
+    pub fn resting(
+        &self,
+        state: &StackState,
+        observed: &mainstay_model::Observed,
+        current: Option<&Blueprint>,
+    ) -> Option<Outcome> {
         let of = |services: &BTreeSet<ServiceName>| -> Vec<_> {
             observed.all().filter(|i| services.contains(&i.id.service)).cloned().collect()
         };
-        let ended = |s: &InstanceState| matches!(s, InstanceState::Exited { .. } | InstanceState::Created | InstanceState::Dead);
+        let ended = |s: &InstanceState| {
+            matches!(s, InstanceState::Exited { .. } | InstanceState::Created | InstanceState::Dead)
+        };
         match &self.until {
             Until::Deployed(_) => None,
             Until::Gone => (state.current.is_none() && state.wish == mainstay_model::Wish::Up)
                 .then(|| done(None, "the stack is down".into())),
-            Until::Stopped(services) => of(services).iter().all(|i| ended(&i.state)).then(|| done(state.current, "stopped".into())),
+            Until::Stopped(services) => {
+                of(services).iter().all(|i| ended(&i.state)).then(|| done(state.current, "stopped".into()))
+            }
             Until::Started(services) => {
-                let replaced = state.replace.keys().chain(state.leaving.keys()).any(|id| services.contains(&id.service));
+                let replaced =
+                    state.replace.keys().chain(state.leaving.keys()).any(|id| services.contains(&id.service));
                 let instances = of(services);
                 let wanted: usize = current.map_or(0, |b| {
                     b.services().filter(|s| services.contains(&s.name)).map(|s| s.replicas as usize).sum()
@@ -84,7 +94,10 @@ impl Waiter {
 
 fn started(release: Option<ReleaseNumber>, instances: &[mainstay_model::Instance]) -> Outcome {
     match instances.iter().find(|i| i.is_running() && i.health != Health::Ready) {
-        Some(sick) => Outcome { service: Some(sick.id.service.clone()), ..failed(release, format!("{} is not ready", sick.id)) },
+        Some(sick) => Outcome {
+            service: Some(sick.id.service.clone()),
+            ..failed(release, format!("{} is not ready", sick.id))
+        },
         None => done(release, "started".into()),
     }
 }

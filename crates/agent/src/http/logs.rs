@@ -12,9 +12,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc::{self, UnboundedSender};
 
-pub(super) async fn logs(State(agent): State<Arc<Agent>>, Path(name): Path<StackName>, Query(query): Query<LogQuery>) -> Result<Response, Error> {
+pub(super) async fn logs(
+    State(agent): State<Arc<Agent>>,
+    Path(name): Path<StackName>,
+    Query(query): Query<LogQuery>,
+) -> Result<Response, Error> {
     let stack = agent.known(&name).ok_or(Error::NoStack(name))?;
-    let services: BTreeSet<_> = query.services.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect();
+    let services: BTreeSet<_> =
+        query.services.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect();
     let (tell, told) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut sight = stack.sight.clone();
@@ -26,7 +31,13 @@ pub(super) async fn logs(State(agent): State<Arc<Agent>>, Path(name): Path<Stack
                 sight.observed.all().filter(wanted).filter(|i| seen.insert(i.id.clone())).cloned().collect()
             };
             let readers = fresh.into_iter().map(|instance| {
-                tokio::spawn(read(Arc::clone(&agent), stack.name.clone(), instance, query.clone(), tell.clone()))
+                tokio::spawn(read(
+                    Arc::clone(&agent),
+                    stack.name.clone(),
+                    instance,
+                    query.clone(),
+                    tell.clone(),
+                ))
             });
             let readers: Vec<_> = readers.collect();
             if !query.follow {
@@ -45,7 +56,13 @@ pub(super) async fn logs(State(agent): State<Arc<Agent>>, Path(name): Path<Stack
     Ok(lines(told))
 }
 
-async fn read(agent: Arc<Agent>, stack: StackName, instance: Instance, query: LogQuery, tell: UnboundedSender<LogEntry>) {
+async fn read(
+    agent: Arc<Agent>,
+    stack: StackName,
+    instance: Instance,
+    query: LogQuery,
+    tell: UnboundedSender<LogEntry>,
+) {
     let follow = |entry: LogEntry| tell.send(entry).is_ok();
     let outcome = tokio::select! {
         outcome = tell_lines(&agent, &stack, &instance, &query, follow) => outcome,
@@ -57,7 +74,13 @@ async fn read(agent: Arc<Agent>, stack: StackName, instance: Instance, query: Lo
 }
 
 /// Tells every line that `query` wants until `tell` is false.
-async fn tell_lines(agent: &Agent, stack: &StackName, instance: &Instance, query: &LogQuery, tell: impl Fn(LogEntry) -> bool) -> Result<(), Error> {
+async fn tell_lines(
+    agent: &Agent,
+    stack: &StackName,
+    instance: &Instance,
+    query: &LogQuery,
+    tell: impl Fn(LogEntry) -> bool,
+) -> Result<(), Error> {
     let entry = |at: Timestamp, stderr: bool, line: String| {
         let (service, instance) = (instance.id.service.clone(), instance.id.to_string());
         LogEntry { at, service, instance, stderr, line }
@@ -76,7 +99,8 @@ async fn tell_lines(agent: &Agent, stack: &StackName, instance: &Instance, query
             }
         }
         RuntimeKind::Native => {
-            let mut log = agent.runtimes.native.logs(stack, &instance.id, query.follow, since, query.tail).await?;
+            let mut log =
+                agent.runtimes.native.logs(stack, &instance.id, query.follow, since, query.tail).await?;
             while let Some(line) = log.next_line().await {
                 let line = line?;
                 let late = until.is_some_and(|until| line.time > until);
@@ -90,7 +114,12 @@ async fn tell_lines(agent: &Agent, stack: &StackName, instance: &Instance, query
 }
 
 /// The last lines that an instance printed.
-pub(crate) async fn last_lines(agent: &Agent, stack: &StackName, instance: &Instance, count: usize) -> Vec<String> {
+pub(crate) async fn last_lines(
+    agent: &Agent,
+    stack: &StackName,
+    instance: &Instance,
+    count: usize,
+) -> Vec<String> {
     let query = LogQuery { tail: Some(count), ..LogQuery::default() };
     let lines = std::sync::Mutex::new(Vec::new());
     let keep = |entry: LogEntry| lines.lock().map(|mut lines| lines.push(entry.line)).is_ok();

@@ -7,7 +7,10 @@ use crate::{Agent, Error, clock, deploy as deploys, images, preview, view};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use mainstay_api::{AgentInfo, DeployRequest, DownRequest, EngineView, PlanView, Progress, ReleaseView, RollbackRequest, ServicesRequest, StackSummary, StackView};
+use mainstay_api::{
+    AgentInfo, DeployRequest, DownRequest, EngineView, PlanView, Progress, ReleaseView, RollbackRequest,
+    ServicesRequest, StackSummary, StackView,
+};
 use mainstay_model::{Failure, ServiceName, StackName, Timestamp, Transition};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,17 +65,28 @@ pub(super) async fn list(State(agent): Shared) -> Result<Json<Vec<StackSummary>>
     Ok(Json(summaries))
 }
 
-pub(super) async fn show(State(agent): Shared, Path(name): Path<StackName>) -> Result<Json<StackView>, Error> {
+pub(super) async fn show(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+) -> Result<Json<StackView>, Error> {
     let stack = known(&agent, name)?;
     Ok(Json(view::stack(&agent, &stack).await?))
 }
 
-pub(super) async fn plan(State(agent): Shared, Path(name): Path<StackName>, Json(request): Json<DeployRequest>) -> Result<Json<PlanView>, Error> {
+pub(super) async fn plan(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<DeployRequest>,
+) -> Result<Json<PlanView>, Error> {
     let stack = agent.stack(&name).await?;
     Ok(Json(preview::plan(&agent, &stack, request).await?))
 }
 
-pub(super) async fn deploy(State(agent): Shared, Path(name): Path<StackName>, Json(request): Json<DeployRequest>) -> Result<Response, Error> {
+pub(super) async fn deploy(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<DeployRequest>,
+) -> Result<Response, Error> {
     let stack = agent.stack(&name).await?;
     let (progress, told) = mpsc::unbounded_channel();
     // Goes on when whoever asked has gone.
@@ -80,7 +94,11 @@ pub(super) async fn deploy(State(agent): Shared, Path(name): Path<StackName>, Js
     Ok(lines(told))
 }
 
-pub(super) async fn rollback(State(agent): Shared, Path(name): Path<StackName>, Json(request): Json<RollbackRequest>) -> Result<Response, Error> {
+pub(super) async fn rollback(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<RollbackRequest>,
+) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let (progress, told) = mpsc::unbounded_channel();
     tokio::spawn(deploys::rollback(agent, stack, request, progress));
@@ -95,7 +113,11 @@ pub(super) async fn cancel(State(agent): Shared, Path(name): Path<StackName>) ->
     Ok(Json(true))
 }
 
-pub(super) async fn down(State(agent): Shared, Path(name): Path<StackName>, Json(request): Json<DownRequest>) -> Result<Response, Error> {
+pub(super) async fn down(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<DownRequest>,
+) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let (progress, told) = mpsc::unbounded_channel();
     tokio::spawn(deploys::down(stack, request, progress));
@@ -103,8 +125,14 @@ pub(super) async fn down(State(agent): Shared, Path(name): Path<StackName>, Json
 }
 
 /// The services meant: those named, or all of the stack.
-async fn meant(agent: &Agent, stack: &StackHandle, request: ServicesRequest) -> Result<BTreeSet<ServiceName>, Error> {
-    let Some(current) = deploys::current(agent, stack).await? else { return Err(Error::NoStack(stack.name.clone())) };
+async fn meant(
+    agent: &Agent,
+    stack: &StackHandle,
+    request: ServicesRequest,
+) -> Result<BTreeSet<ServiceName>, Error> {
+    let Some(current) = deploys::current(agent, stack).await? else {
+        return Err(Error::NoStack(stack.name.clone()));
+    };
     let all: BTreeSet<_> = current.stack.services.keys().cloned().collect();
     match request.services.iter().find(|s| !all.contains(*s)) {
         Some(unknown) => Err(Error::NoService { stack: stack.name.clone(), service: unknown.clone() }),
@@ -119,39 +147,66 @@ async fn ask(stack: &StackHandle, transition: Transition, until: Until) -> Resul
     Ok(lines(told))
 }
 
-pub(super) async fn stop(State(agent): Shared, Path(name): Path<StackName>, Json(request): Json<ServicesRequest>) -> Result<Response, Error> {
+pub(super) async fn stop(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let services = meant(&agent, &stack, request).await?;
     ask(&stack, Transition::Stop { services: services.clone() }, Until::Stopped(services)).await
 }
 
-pub(super) async fn start(State(agent): Shared, Path(name): Path<StackName>, Json(request): Json<ServicesRequest>) -> Result<Response, Error> {
+pub(super) async fn start(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let services = meant(&agent, &stack, request).await?;
-    ask(&stack, Transition::Start { services: services.clone(), at: clock::now() }, Until::Started(services)).await
+    ask(&stack, Transition::Start { services: services.clone(), at: clock::now() }, Until::Started(services))
+        .await
 }
 
 /// Running instances are replaced, each by one that is proven first where two may run; stopped ones are started.
-pub(super) async fn restart(State(agent): Shared, Path(name): Path<StackName>, Json(request): Json<ServicesRequest>) -> Result<Response, Error> {
+pub(super) async fn restart(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let services = meant(&agent, &stack, request).await?;
     let at = clock::now();
     let running: BTreeSet<_> = {
         let sight = stack.sight.borrow();
-        sight.observed.all().filter(|i| services.contains(&i.id.service) && i.is_running()).map(|i| i.id.clone()).collect()
+        sight
+            .observed
+            .all()
+            .filter(|i| services.contains(&i.id.service) && i.is_running())
+            .map(|i| i.id.clone())
+            .collect()
     };
-    let ended: BTreeSet<_> = services.iter().filter(|s| !running.iter().any(|i| i.service == **s)).cloned().collect();
+    let ended: BTreeSet<_> =
+        services.iter().filter(|s| !running.iter().any(|i| i.service == **s)).cloned().collect();
     if !ended.is_empty() {
         stack.record(Transition::Start { services: ended, at }, None).await?;
     }
     ask(&stack, Transition::Replace { instances: running, at }, Until::Started(services)).await
 }
 
-pub(super) async fn pull(State(agent): Shared, Path(_): Path<StackName>, Json(request): Json<DeployRequest>) -> Result<Response, Error> {
+pub(super) async fn pull(
+    State(agent): Shared,
+    Path(_): Path<StackName>,
+    Json(request): Json<DeployRequest>,
+) -> Result<Response, Error> {
     image_work(agent, request, false).await
 }
 
-pub(super) async fn build(State(agent): Shared, Path(_): Path<StackName>, Json(request): Json<DeployRequest>) -> Result<Response, Error> {
+pub(super) async fn build(
+    State(agent): Shared,
+    Path(_): Path<StackName>,
+    Json(request): Json<DeployRequest>,
+) -> Result<Response, Error> {
     image_work(agent, request, true).await
 }
 
@@ -160,7 +215,10 @@ async fn image_work(agent: Arc<Agent>, request: DeployRequest, build: bool) -> R
     let (progress, told) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let outcome = match images::all(&docker, &request, build, &progress).await {
-            Ok(count) => crate::waiters::done(None, format!("{count} images {}", if build { "built" } else { "pulled" })),
+            Ok(count) => crate::waiters::done(
+                None,
+                format!("{count} images {}", if build { "built" } else { "pulled" }),
+            ),
             Err(error) => mainstay_api::Outcome {
                 log: error.log(),
                 code: Some(error.code().into()),
@@ -172,7 +230,10 @@ async fn image_work(agent: Arc<Agent>, request: DeployRequest, build: bool) -> R
     Ok(lines(told))
 }
 
-pub(super) async fn releases(State(agent): Shared, Path(name): Path<StackName>) -> Result<Json<Vec<ReleaseView>>, Error> {
+pub(super) async fn releases(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+) -> Result<Json<Vec<ReleaseView>>, Error> {
     let stack = known(&agent, name)?;
     Ok(Json(view::releases(&agent, &stack).await?))
 }
@@ -188,7 +249,11 @@ pub(super) struct EventQuery {
 /// Events told at most before those that follow.
 const EVENTS: usize = 1000;
 
-pub(super) async fn events(State(agent): Shared, Path(name): Path<StackName>, Query(query): Query<EventQuery>) -> Result<Response, Error> {
+pub(super) async fn events(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Query(query): Query<EventQuery>,
+) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let mut live = stack.events.subscribe();
     let kept = agent.journal.events(&stack.name, Timestamp(query.since), EVENTS).await?;
@@ -201,9 +266,13 @@ pub(super) async fn events(State(agent): Shared, Path(name): Path<StackName>, Qu
         }
         while query.follow {
             match live.recv().await {
-                Ok(event) if tell.send(event).is_ok() => {}
+                Ok(event) => {
+                    if tell.send(event).is_err() {
+                        return;
+                    }
+                }
                 Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-                _ => return,
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
             }
         }
     });

@@ -18,13 +18,15 @@ use tokio::sync::mpsc;
 const IDLE: Duration = Duration::from_secs(5);
 /// How often the edge is asked what is still open while something drains.
 const DRAINING: Duration = Duration::from_millis(50);
-/// How often native processes are looked at: their end is known from their status file.
-const NATIVE: Duration = Duration::from_millis(250);
 /// Rests this long after the first of several things that happen together.
 const TOGETHER: Duration = Duration::from_millis(1);
 
 impl Task {
-    pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Order>, mut heard: mpsc::UnboundedReceiver<News>) {
+    pub(super) async fn run(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Order>,
+        mut heard: mpsc::UnboundedReceiver<News>,
+    ) {
         let shutdown = self.agent.shutdown.clone();
         let mut look_again = true;
         loop {
@@ -82,7 +84,7 @@ impl Task {
         let now = clock::now();
         self.busy.retain(|_, until| until.is_none_or(|until| until > now));
         let busy: BTreeSet<StepKey> = self.busy.keys().cloned().collect();
-        
+
         next(&Input {
             stack: &self.name,
             state: &self.state,
@@ -98,15 +100,13 @@ impl Task {
     fn pause(&self, plan: &Plan) -> Duration {
         let now = clock::now();
         let retries = self.busy.values().flatten().min();
-        let due = plan.wake.iter().chain(retries).min().map(|at| Duration::from_millis(at.0.saturating_sub(now.0) + 1));
-        let natives = self.observed.instances.contains_key(&RuntimeKind::Native);
-        let most = if !self.state.leaving.is_empty() {
-            DRAINING
-        } else if natives {
-            NATIVE
-        } else {
-            IDLE
-        };
+        let due = plan
+            .wake
+            .iter()
+            .chain(retries)
+            .min()
+            .map(|at| Duration::from_millis(at.0.saturating_sub(now.0) + 1));
+        let most = if self.state.leaving.is_empty() { IDLE } else { DRAINING };
         due.map_or(most, |due| due.min(most))
     }
 
@@ -155,7 +155,11 @@ impl Task {
         for (name, instances) in by_service {
             let definition = instances.iter().find_map(|instance| {
                 let made_from = |b: &&Arc<Blueprint>| b.hash(&name) == Some(instance.hash.as_str());
-                let blueprint = self.blueprints.values().find(made_from).or_else(|| self.blueprints.values().next_back())?;
+                let blueprint = self
+                    .blueprints
+                    .values()
+                    .find(made_from)
+                    .or_else(|| self.blueprints.values().next_back())?;
                 Some((blueprint.service(&name)?.clone(), blueprint.release.images.get(&name).cloned()))
             });
             if let Some((service, image)) = definition {
@@ -245,6 +249,34 @@ pub(super) fn watch_docker(agent: Arc<Agent>, stack: StackName, orders: mpsc::We
             match orders.upgrade() {
                 Some(orders) => drop(orders.send(Order::Look)),
                 None => return,
+            }
+        }
+    });
+}
+
+/// Follows what happens to native instances of a stack for as long as its task runs.
+pub(super) fn watch_native(agent: Arc<Agent>, stack: StackName, orders: mpsc::WeakUnboundedSender<Order>) {
+    tokio::spawn(async move {
+        let mut changes = match agent.runtimes.native.changes() {
+            Ok(changes) => changes,
+            Err(error) => {
+                tracing::warn!(%error, "cannot watch native instances; they are looked at every few seconds");
+                return;
+            }
+        };
+        loop {
+            let change = tokio::select! {
+                () = agent.shutdown.cancelled() => return,
+                change = changes.next() => change,
+            };
+            match (change, orders.upgrade()) {
+                (Ok(change), Some(orders)) if change.stack == stack => drop(orders.send(Order::Look)),
+                (Ok(_), Some(_)) => {}
+                (Err(error), _) => {
+                    tracing::warn!(%error, "no longer watch native instances");
+                    return;
+                }
+                (_, None) => return,
             }
         }
     });

@@ -1,7 +1,7 @@
 //! Changing the stack's state: written first, then believed.
 
 use super::Task;
-use crate::{Error, clock};
+use crate::Error;
 use mainstay_api::Progress;
 use mainstay_host::journal::Outcome as Ending;
 use mainstay_model::{EventKind, Failure, Phase, Plan, StackState, Step, Transition, Wish};
@@ -27,10 +27,18 @@ impl Task {
     pub(super) async fn command(&mut self, transition: &Transition) -> Result<(), Error> {
         let deploy = self.state.deploy.as_ref().map(|d| d.to);
         match (transition, deploy) {
-            (Transition::Begin { .. } | Transition::Stop { .. } | Transition::Start { .. } | Transition::Replace { .. }, Some(to)) => {
+            (
+                Transition::Begin { .. }
+                | Transition::Stop { .. }
+                | Transition::Start { .. }
+                | Transition::Replace { .. },
+                Some(to),
+            ) => {
                 return Err(Error::Busy(to));
             }
-            (Transition::Begin { .. } | Transition::Start { .. }, None) if self.state.wish != Wish::Up => return Err(Error::GoingDown),
+            (Transition::Begin { .. } | Transition::Start { .. }, None) if self.state.wish != Wish::Up => {
+                return Err(Error::GoingDown);
+            }
             _ => {}
         }
         self.record(transition).await
@@ -54,7 +62,9 @@ impl Task {
     /// A failure gets the last lines of the log of whom it blames.
     async fn with_log(&self, transition: &Transition) -> Transition {
         match transition {
-            Transition::Fail { failure: Failure { instance: Some(id), log, service, why } } if log.is_empty() => {
+            Transition::Fail { failure: Failure { instance: Some(id), log, service, why } }
+                if log.is_empty() =>
+            {
                 let log = self.last_lines(id).await;
                 let (service, instance, why) = (service.clone(), Some(id.clone()), why.clone());
                 Transition::Fail { failure: Failure { service, instance, why, log } }
@@ -84,10 +94,17 @@ impl Task {
             Transition::Switch { .. } => {
                 if let Some(release) = self.state.deploy.as_ref().map(|d| d.to) {
                     self.tell(&Progress::Switched { release });
-                    self.event(EventKind::DeploySwitched, None, None, format!("release {release} takes the traffic"));
+                    self.event(
+                        EventKind::DeploySwitched,
+                        None,
+                        None,
+                        format!("release {release} takes the traffic"),
+                    );
                 }
             }
-            Transition::Fail { failure } => self.event(EventKind::DeployFailed, failure.service.clone(), None, failure.why.clone()),
+            Transition::Fail { failure } => {
+                self.event(EventKind::DeployFailed, failure.service.clone(), None, failure.why.clone())
+            }
             Transition::Settle => self.settled(before).await,
             Transition::Gone => self.agent.edge.forget(&self.name).await,
             _ => {}
@@ -126,13 +143,14 @@ impl Task {
         let current = self.blueprints.get(&self.state.current.unwrap_or(0)).cloned();
         let at_rest = nothing_planned && self.busy.is_empty();
         let (state, observed) = (&self.state, &self.observed);
-        self.waiters.retain(|waiter| match waiter.resting(state, observed, current.as_deref()).filter(|_| at_rest) {
-            Some(outcome) => {
-                waiter.tell(Progress::Done { outcome });
-                false
+        self.waiters.retain(|waiter| {
+            match waiter.resting(state, observed, current.as_deref()).filter(|_| at_rest) {
+                Some(outcome) => {
+                    waiter.tell(Progress::Done { outcome });
+                    false
+                }
+                None => !waiter.progress.is_closed(),
             }
-            None => !waiter.progress.is_closed(),
         });
     }
-
 }

@@ -7,7 +7,9 @@ use crate::runtimes::Known;
 use crate::service::Control;
 use crate::{Error, clock};
 use mainstay_api::{Progress, StepState};
-use mainstay_model::{Event, EventKind, Failure, InstanceId, Phase, Plan, ServiceName, Step, StepKey, Transition};
+use mainstay_model::{
+    Event, EventKind, Failure, InstanceId, Phase, Plan, ServiceName, Step, StepKey, Transition,
+};
 use mainstay_plan::Blueprint;
 use std::sync::Arc;
 
@@ -48,11 +50,17 @@ impl Task {
         };
         let (release, instance) = match step {
             Step::Create { release, .. } | Step::RunJob { release, .. } => (Some(*release), None),
-            Step::CreateNetwork { release, .. } | Step::CreateVolume { release, .. } => (Some(*release), None),
-            Step::Start { instance } | Step::Stop { instance, .. } | Step::Remove { instance } | Step::Rename { instance, .. } => {
-                (None, known(instance))
+            Step::CreateNetwork { release, .. } | Step::CreateVolume { release, .. } => {
+                (Some(*release), None)
             }
-            Step::RemoveNetwork { .. } | Step::RemoveVolume { .. } | Step::Record { .. } | Step::Route { .. } => (None, None),
+            Step::Start { instance }
+            | Step::Stop { instance, .. }
+            | Step::Remove { instance }
+            | Step::Rename { instance, .. } => (None, known(instance)),
+            Step::RemoveNetwork { .. }
+            | Step::RemoveVolume { .. }
+            | Step::Record { .. }
+            | Step::Route { .. } => (None, None),
         };
         let blueprint = match release {
             Some(number) => self.blueprints.get(&number),
@@ -63,7 +71,8 @@ impl Task {
 
     /// Networks and volumes are nobody's own; whichever service comes first carries their steps.
     fn any_service(&self) -> ServiceName {
-        let first = self.blueprints.values().next_back().and_then(|b| b.services().next().map(|s| s.name.clone()));
+        let first =
+            self.blueprints.values().next_back().and_then(|b| b.services().next().map(|s| s.name.clone()));
         first.unwrap_or_else(|| ServiceName::new("stack").unwrap_or_else(|_| unreachable!("a valid name")))
     }
 
@@ -100,7 +109,11 @@ impl Task {
             return;
         }
         self.tell_step(key, StepState::Failed);
-        let how = if oom { "was killed for lack of memory".to_owned() } else { format!("ended with status {code}") };
+        let how = if oom {
+            "was killed for lack of memory".to_owned()
+        } else {
+            format!("ended with status {code}")
+        };
         let why = format!("the release job of `{service}` {how}");
         self.fail(Failure { service: Some(service.clone()), instance: None, why, log }).await;
     }
@@ -124,7 +137,12 @@ impl Task {
         }
         tracing::info!(stack = %self.name, step = name, subject, why, "step");
         self.event(EventKind::StepStarted, service_of(step), None, format!("{name} {subject}: {why}"));
-        self.tell(&Progress::Step { name: name.into(), subject, why: why.to_owned(), state: StepState::Running });
+        self.tell(&Progress::Step {
+            name: name.into(),
+            subject,
+            why: why.to_owned(),
+            state: StepState::Running,
+        });
     }
 
     pub(super) fn tell_step(&self, key: &StepKey, state: StepState) {
@@ -138,9 +156,16 @@ impl Task {
     }
 
     /// Keeps an event and tells it to whoever follows.
-    pub(super) fn event(&self, kind: EventKind, service: Option<ServiceName>, instance: Option<String>, message: String) {
+    pub(super) fn event(
+        &self,
+        kind: EventKind,
+        service: Option<ServiceName>,
+        instance: Option<String>,
+        message: String,
+    ) {
         let release = self.state.deploy.as_ref().map(|d| d.to).or(self.state.current);
-        let event = Event { at: clock::now(), stack: self.name.clone(), service, instance, release, kind, message };
+        let event =
+            Event { at: clock::now(), stack: self.name.clone(), service, instance, release, kind, message };
         let _ = self.events.send(event.clone());
         let journal = self.agent.journal.clone();
         tokio::spawn(async move {

@@ -6,7 +6,9 @@
 
 use mainstay_edge::control::Client as Control;
 use mainstay_edge::{Config, Error, listen, run};
-use mainstay_model::table::{Draining, EdgeStatus, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
+use mainstay_model::table::{
+    Draining, EdgeStatus, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream,
+};
 use mainstay_model::{HostPattern, RouteTimeouts, Timestamp};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -313,7 +315,12 @@ impl Client {
 
     pub async fn until_contains(&mut self, text: &str) {
         while !self.buffer.windows(text.len()).any(|w| w == text.as_bytes()) {
-            assert_ne!(self.more().await, 0, "ended before {text:?}: {:?}", String::from_utf8_lossy(&self.buffer));
+            assert_ne!(
+                self.more().await,
+                0,
+                "ended before {text:?}: {:?}",
+                String::from_utf8_lossy(&self.buffer)
+            );
         }
     }
 

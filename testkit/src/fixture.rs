@@ -59,6 +59,8 @@ pub fn service(service: &str) -> Service {
         domainname: None,
         extra_hosts: BTreeMap::new(),
         dns: Vec::new(),
+        dns_search: Vec::new(),
+        dns_opt: Vec::new(),
         cap_add: Vec::new(),
         cap_drop: Vec::new(),
         privileged: false,

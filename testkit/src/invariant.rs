@@ -5,6 +5,7 @@ use mainstay_model::{InstanceState, Phase, Plan, ReleaseNumber, Seen, StackState
 use mainstay_plan::Blueprint;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 /// A broken promise, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +111,7 @@ pub fn jobs(world: &World, crashes: usize) -> Result<(), Violation> {
 pub fn settled(
     world: &World,
     state: &StackState,
-    blueprints: &BTreeMap<ReleaseNumber, Blueprint>,
+    blueprints: &BTreeMap<ReleaseNumber, Arc<Blueprint>>,
 ) -> Result<(), Violation> {
     if let Some(deploy) = &state.deploy {
         let phase = match &deploy.phase {

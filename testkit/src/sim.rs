@@ -14,6 +14,7 @@ use mainstay_model::{
 use mainstay_plan::{Blueprint, Input, apply, next};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// How a schedule went: counters for a summary, and the story for a replay.
 #[derive(Debug, Default)]
@@ -58,7 +59,7 @@ struct Sim {
     seed: u64,
     world: World,
     state: StackState,
-    blueprints: BTreeMap<ReleaseNumber, Blueprint>,
+    blueprints: BTreeMap<ReleaseNumber, Arc<Blueprint>>,
     behaviours: BTreeMap<(String, ReleaseNumber), Behaviour>,
     flights: Vec<Flight>,
     /// Steps whose effect arrives although the agent that asked for them is dead.
@@ -220,7 +221,7 @@ impl Sim {
             services.retain(|s| s.name.as_str() != "beat");
         }
         let stack: Stack = fixture::stack(services);
-        self.blueprints.insert(number, Blueprint::new(fixture::release(number, stack)));
+        self.blueprints.insert(number, Arc::new(Blueprint::new(fixture::release(number, stack))));
     }
 
     fn behaviour(&mut self) -> Behaviour {

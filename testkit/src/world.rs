@@ -8,6 +8,7 @@ use mainstay_model::{
 use mainstay_plan::Blueprint;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// What a version of a service does once started; a seed decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl World {
     pub fn carry_out(
         &mut self,
         step: &Step,
-        blueprints: &BTreeMap<u32, Blueprint>,
+        blueprints: &BTreeMap<u32, Arc<Blueprint>>,
         behave: impl Fn(&Service, u32, u32) -> Behaviour,
     ) -> Result<(), String> {
         let now = self.now();

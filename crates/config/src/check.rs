@@ -17,7 +17,9 @@ pub fn check(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> b
     match kind {
         Kind::Any => true,
         Kind::Map(item, names) => map(node, item, *names, path, sink),
-        Kind::Object(shape) | Kind::Variant(_, shape) => object(node, shape, path, sink),
+        Kind::Object(shape) | Kind::Embedded(shape) | Kind::Variant(_, shape) => {
+            object(node, shape, path, sink)
+        }
         Kind::List(item, identity) => list(node, item, *identity, path, sink),
         Kind::OneOrList(item, identity) => {
             if node.as_text().is_some() {
@@ -273,8 +275,8 @@ fn scalar(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> bool
             Ok(_) => return true,
             Err(error) => return invalid(node, error.to_string(), path, sink),
         },
-        (Kind::Flag | Kind::Choice, Value::Bool(_)) => return true,
-        (Kind::Flag | Kind::Choice, Value::Text(text)) => match flag(node, text, path, sink) {
+        (Kind::Flag | Kind::Choice | Kind::OptOut, Value::Bool(_)) => return true,
+        (Kind::Flag | Kind::Choice | Kind::OptOut, Value::Text(text)) => match flag(node, text, path, sink) {
             Some(value) => value,
             None => return false,
         },
@@ -286,6 +288,11 @@ fn scalar(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> bool
             Value::Int(*number as i64)
         }
         (Kind::Whole | Kind::Count, Value::Text(text)) if text.parse::<i64>().is_ok() => {
+            text.parse().map_or(Value::Null, Value::Int)
+        }
+        (Kind::Devices, Value::Int(_)) => return true,
+        (Kind::Devices, Value::Text(text)) if text == "all" => Value::Int(-1),
+        (Kind::Devices, Value::Text(text)) if text.parse::<i64>().is_ok() => {
             text.parse().map_or(Value::Null, Value::Int)
         }
         (Kind::Real, Value::Int(_) | Value::Float(_)) => return true,
@@ -311,12 +318,15 @@ fn scalar(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> bool
 
 fn expected(kind: &Kind) -> &'static str {
     match kind {
-        Kind::Flag | Kind::Choice => "`true` or `false`",
+        Kind::Flag | Kind::Choice | Kind::OptOut => "`true` or `false`",
         Kind::Whole | Kind::Count => "a whole number",
         Kind::Real => "a number",
         Kind::Loose => "text or a number",
+        Kind::Devices => "a number or `all`",
         Kind::Bytes => "a size in bytes, such as 512m",
         Kind::Mode => "octal permission bits, such as 0440",
+        Kind::Duration => "a duration, such as 30s",
+        Kind::Size => "a size in bytes with its unit, such as 512m",
         _ => "text",
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing about rendering: the program draws these with the source text kept in [`Texts`].
 
+use crate::node::Node;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -87,6 +88,16 @@ impl Diagnostic {
     pub fn at(mut self, span: impl Into<Option<Span>>) -> Self {
         self.span = span.into();
         self
+    }
+
+    /// Sets the place to that of a value, and tells which value it replaced.
+    #[must_use]
+    pub fn about(mut self, node: &Node) -> Self {
+        self.span = Some(node.span);
+        match node.replaced {
+            Some(replaced) => self.note("it replaces what an earlier file says here", replaced),
+            None => self,
+        }
     }
 
     /// Sets the path in the document.

@@ -34,6 +34,7 @@ impl<'a> Environment<'a> {
     }
 
     /// An environment in which `variables` come after those of this one.
+    #[must_use]
     pub fn with(&self, variables: Variables) -> Self {
         let mut files = self.files.clone();
         for (name, value) in variables {

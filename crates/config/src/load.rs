@@ -18,7 +18,7 @@ use crate::request::{Loaded, Request};
 use crate::resolve;
 use crate::shape::{Kind, TOP};
 use crate::source::Source;
-use crate::{service_files, standing, template, yaml};
+use crate::{extend, include, service_files, standing, template, yaml};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -64,8 +64,8 @@ impl Loader<'_> {
         let name = files::stack_name(request, &self.env, in_file, &place.directory, &mut self.sink);
         self.env.set("COMPOSE_PROJECT_NAME", &name);
         let mut tree: Option<Node> = None;
-        for (_, document) in documents {
-            let Some(document) = self.document(document, &place.directory) else { continue };
+        for (file, document) in documents {
+            let Some(document) = self.document(document, &place.directory, &[file]) else { continue };
             tree = Some(match tree {
                 None => settle(document),
                 Some(base) => merge(base, document, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink),
@@ -145,8 +145,18 @@ impl Loader<'_> {
         template::expand(name, &lookup).ok().map(|expanded| expanded.text)
     }
 
-    /// One document: interpolated, checked, in its long form, with what it includes and extends.
-    fn document(&mut self, mut document: Node, directory: &Path) -> Option<Node> {
+    /// One document: checked, in its long form, with what it includes and extends. `including` are the files that
+    /// lead to it, itself the last.
+    pub fn document(&mut self, document: Node, directory: &Path, including: &[PathBuf]) -> Option<Node> {
+        let mut document = self.checked(document)?;
+        self.obsolete_version(&mut document);
+        include::apply(self, &mut document, directory, including);
+        extend::apply(self, &mut document, directory);
+        Some(document)
+    }
+
+    /// One document: interpolated, checked, in its long form.
+    pub fn checked(&mut self, mut document: Node) -> Option<Node> {
         if document.as_map().is_none() {
             let message = format!("a stack file is a mapping, and this is {}", document.kind_name());
             self.sink.push(Diagnostic::error(Code::WrongType, message).at(document.span));
@@ -155,14 +165,11 @@ impl Loader<'_> {
         self.interpolate(&mut document);
         name_of_external(&mut document);
         check(&mut document, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
-        self.obsolete_version(&mut document);
-        self.include(&mut document, directory);
-        self.extend(&mut document, directory);
         Some(document)
     }
 
     /// Replaces the variables of a document.
-    pub fn interpolate(&mut self, document: &mut Node) {
+    fn interpolate(&mut self, document: &mut Node) {
         let lookup = |name: &str| self.env.get(name);
         let mut interpolator = Interpolator { lookup: &lookup, texts: &self.texts, warned: &mut self.warned };
         interpolator.run(document, &KeyPath::root(), &mut self.sink);
@@ -173,25 +180,6 @@ impl Loader<'_> {
         if let Some(version) = map.remove("version") {
             let finding = Diagnostic::warning(Code::Obsolete, "`version` is obsolete and has no effect");
             self.sink.push(finding.at(version.key_span).path("version").help("remove it"));
-        }
-    }
-
-    fn include(&mut self, document: &mut Node, _directory: &Path) {
-        let Some(map) = document.as_map_mut() else { return };
-        if let Some(include) = map.remove("include") {
-            let finding = Diagnostic::error(Code::Include, "`include` is not supported yet");
-            self.sink.push(finding.at(include.key_span).path("include").help("name the files with -f"));
-        }
-    }
-
-    fn extend(&mut self, document: &mut Node, _directory: &Path) {
-        for (name, entry) in document.entries_mut("services") {
-            let Some(map) = entry.node.as_map_mut() else { continue };
-            if let Some(extends) = map.remove("extends") {
-                let finding = Diagnostic::error(Code::Extends, "`extends` is not supported yet");
-                let path = KeyPath::root().key("services").key(name).key("extends");
-                self.sink.push(finding.at(extends.key_span).path(path).help("use an anchor and `<<`"));
-            }
         }
     }
 }

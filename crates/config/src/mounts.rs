@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn what_is_no_mount() {
         assert_eq!(parse(""), Err(Error::Empty));
-        assert_eq!(parse("a::/b"), Err(Error::EmptyPart("a::/b".into())));
+        assert_eq!(parse("vol::/b"), Err(Error::EmptyPart("vol::/b".into())));
         assert!(parse("/a:/b:ro:x").is_err());
     }
 

@@ -211,7 +211,7 @@ impl Node {
 }
 
 /// A floating-point number as Go's `%v` writes it, which is what Compose turns it into where text is wanted:
-/// exponent form below 1e-4 and from 1e21 on, the shortest digits that read back the same.
+/// exponent form below 1e-4 and from 1e6 on, the shortest digits that read back the same.
 pub fn float_text(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -220,7 +220,7 @@ pub fn float_text(number: f64) -> String {
         return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
     let size = number.abs();
-    if number == 0.0 || (1e-4..1e21).contains(&size) {
+    if number == 0.0 || (1e-4..1e6).contains(&size) {
         return format!("{number}");
     }
     let text = format!("{number:e}");
@@ -267,8 +267,14 @@ mod tests {
 
     #[test]
     fn floats_read_as_compose_writes_them() {
-        let cases =
-            [(1.5, "1.5"), (1e21, "1e+21"), (0.00001, "1e-05"), (100000.0, "100000"), (-2.25, "-2.25")];
+        let cases = [
+            (1.5, "1.5"),
+            (1e21, "1e+21"),
+            (0.00001, "1e-05"),
+            (100000.0, "100000"),
+            (1234567.5, "1.2345675e+06"),
+            (-2.25, "-2.25"),
+        ];
         for (number, text) in cases {
             assert_eq!(float_text(number), text);
         }

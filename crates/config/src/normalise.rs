@@ -1,9 +1,9 @@
 //! The merged tree with every default of the Compose Specification filled in, paths made absolute, and what is
 //! implied spelled out: names of networks and volumes, the default network, dependencies.
 
-use crate::diagnostic::{Code, Diagnostic, Sink};
+use crate::diagnostic::{Code, Diagnostic, Sink, Span};
 use crate::mounts;
-use crate::node::{KeyPath, Node, Value};
+use crate::node::{Entry, KeyPath, Map, Node, Value};
 use crate::paths;
 use crate::short::fields;
 use std::path::Path;
@@ -98,6 +98,15 @@ impl Place<'_> {
         }
     }
 
+    /// Gives variables of services without value that of the environment.
+    pub fn environment(&self, tree: &mut Node) {
+        for (_, entry) in tree.entries_mut("services") {
+            if let Some(environment) = entry.node.get_mut("environment").and_then(Node::as_map_mut) {
+                self.inherit(environment);
+            }
+        }
+    }
+
     /// Fills in what is implied, in a tree whose paths are absolute.
     pub fn implied(&self, tree: &mut Node, name: &str) {
         for (_, entry) in tree.entries_mut("services") {
@@ -155,6 +164,10 @@ impl Place<'_> {
         for (_, entry) in service.entries_mut("depends_on") {
             entry.node.put_default("required", Value::Bool(true));
         }
+        let scale = service.get_int("scale");
+        if let (Some(scale), Some(deploy)) = (scale, service.get_mut("deploy")) {
+            deploy.put_default("replicas", Value::Int(scale));
+        }
         for request in service.items_mut("gpus") {
             default_count(request);
         }
@@ -168,7 +181,7 @@ impl Place<'_> {
     }
 
     /// Gives keys without value that of the environment.
-    fn inherit(&self, map: &mut crate::node::Map) {
+    fn inherit(&self, map: &mut Map) {
         for (name, entry) in map.iter_mut().filter(|(_, e)| e.node.is_null()) {
             if let Some(value) = (self.lookup)(name) {
                 entry.node.value = text(value);
@@ -179,39 +192,37 @@ impl Place<'_> {
 
 fn default_count(request: &mut Node) {
     if request.get("count").is_none() && request.get("device_ids").is_none() {
-        request.put("count", text("all"));
+        request.put("count", Value::Int(-1));
     }
 }
 
 /// What `links`, shared namespaces and `volumes_from` mean for the order of starting.
 fn implied_dependencies(service: &mut Node) {
-    let mut implied: Vec<(String, bool)> = vec![];
+    let mut implied: Vec<(String, bool, Span)> = vec![];
+    let first_part = |node: &Node| node.as_text().map(|t| t.split(':').next().unwrap_or_default().to_owned());
     for link in service.items("links") {
-        if let Some(link) = link.as_text() {
-            implied.push((link.split(':').next().unwrap_or_default().to_owned(), true));
-        }
+        implied.extend(first_part(link).map(|name| (name, true, link.span)));
     }
     for namespace in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
-        if let Some(other) = service.get_text(namespace).and_then(|mode| mode.strip_prefix("service:")) {
-            implied.push((other.to_owned(), true));
-        }
+        let Some(node) = service.get(namespace) else { continue };
+        let other = node.as_text().and_then(|mode| mode.strip_prefix("service:"));
+        implied.extend(other.map(|name| (name.to_owned(), true, node.span)));
     }
     for other in service.items("volumes_from") {
-        if let Some(other) = other.as_text().filter(|o| !o.starts_with("container:")) {
-            implied.push((other.split(':').next().unwrap_or_default().to_owned(), false));
-        }
+        let name = first_part(other).filter(|name| name != "container");
+        implied.extend(name.map(|name| (name, false, other.span)));
     }
     if implied.is_empty() {
         return;
     }
     let span = service.span;
     service.put_default("depends_on", fields(span, []));
-    let Some(depends_on) = service.get_mut("depends_on") else { return };
-    for (name, restart) in implied {
+    let Some(depends_on) = service.get_mut("depends_on").and_then(Node::as_map_mut) else { return };
+    for (name, restart, span) in implied {
         let condition = text("service_started");
         let value =
             [("condition", condition), ("required", Value::Bool(true)), ("restart", Value::Bool(restart))];
-        depends_on.put_default(&name, fields(span, value));
+        depends_on.entry(name).or_insert_with(|| Entry::new(Node::new(fields(span, value), span)));
     }
 }
 
@@ -234,7 +245,7 @@ fn default_network(tree: &mut Node) {
         tree.put_default("networks", fields(span, []));
         let networks = tree.get_mut("networks").and_then(Node::as_map_mut);
         if let Some(networks) = networks.filter(|n| !n.contains_key("default")) {
-            networks.insert("default".to_owned(), crate::node::Entry::new(Node::new(Value::Null, span)));
+            networks.insert("default".to_owned(), Entry::new(Node::new(Value::Null, span)));
         }
     }
 }

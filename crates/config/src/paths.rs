@@ -2,13 +2,15 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// `path` seen from `base`: absolute, without `.` and `..`, with `~` as the home directory where that is known.
+/// `path` seen from `base`: absolute, with `~` as the home directory where that is known. An absolute path stays
+/// as it is written.
 pub fn absolute(base: &Path, path: &str, home: Option<&str>) -> PathBuf {
-    let expanded = match (path.strip_prefix('~'), home) {
-        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => format!("{home}{rest}"),
-        _ => path.to_owned(),
-    };
-    tidy(&base.join(expanded))
+    if let (Some(rest), Some(home)) = (path.strip_prefix('~'), home)
+        && (rest.is_empty() || rest.starts_with('/'))
+    {
+        return tidy(Path::new(&format!("{home}{rest}")));
+    }
+    if path.starts_with('/') { PathBuf::from(path) } else { tidy(&base.join(path)) }
 }
 
 /// The shortest path with the same meaning, where no part is a symbolic link.
@@ -43,7 +45,7 @@ mod tests {
         let from = |path| absolute(Path::new("/p/q"), path, Some("/home/u")).display().to_string();
         assert_eq!(from("./a/../b"), "/p/q/b");
         assert_eq!(from("../x"), "/p/x");
-        assert_eq!(from("/a/./b/"), "/a/b");
+        assert_eq!(from("/a/b/"), "/a/b/");
         assert_eq!(from("~/d"), "/home/u/d");
         assert_eq!(from("."), "/p/q");
         assert_eq!(from("../../../.."), "/");

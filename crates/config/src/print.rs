@@ -4,7 +4,7 @@
 //! Go's, and every dollar sign is doubled so that the output can be read again.
 
 use crate::node::{Map, Node, Value};
-use crate::shape::{Kind, Object, SERVICE, TOP, Unvalued};
+use crate::shape::{Kind, Object, SERVICE, Short, TOP, Unvalued};
 use crate::units;
 use serde_json::{Map as JsonMap, Number, Value as Json, json};
 
@@ -39,11 +39,6 @@ fn service(node: &Node) -> Json {
     if let Some(fields) = json.as_object_mut() {
         fields.remove("env_file");
         fields.remove("extends");
-        if let Some(deploy) = fields.get_mut("deploy").and_then(Json::as_object_mut) {
-            for always in ["resources", "placement"] {
-                deploy.entry(always).or_insert_with(|| json!({}));
-            }
-        }
     }
     json
 }
@@ -51,14 +46,8 @@ fn service(node: &Node) -> Json {
 fn resource(node: &Node, kind: &str, shape: &Object) -> Json {
     let mut json = object(node, shape);
     let Some(fields) = json.as_object_mut() else { return json };
-    match kind {
-        "networks" => {
-            fields.entry("ipam").or_insert_with(|| json!({}));
-        }
-        "configs" if fields.contains_key("environment") => {
-            fields.remove("content");
-        }
-        _ => {}
+    if kind == "configs" && fields.contains_key("environment") {
+        fields.remove("content");
     }
     json
 }
@@ -69,6 +58,9 @@ fn object(node: &Node, shape: &Object) -> Json {
         let value = node.get(key.name);
         let printed = match (&key.kind, value) {
             (Kind::Command, None) => Some(Json::Null),
+            (Kind::Embedded(shape), None) => {
+                Some(object(&Node::new(Value::Map(Map::new()), node.span), shape))
+            }
             (_, None) => None,
             (kind, Some(value)) => print(value, kind),
         };
@@ -83,18 +75,22 @@ fn object(node: &Node, shape: &Object) -> Json {
 fn print(node: &Node, kind: &Kind) -> Option<Json> {
     let printed = match (kind, &node.value) {
         (Kind::Text | Kind::Word(_) | Kind::Loose, Value::Text(text)) if text.is_empty() => return None,
+        (Kind::OptOut, Value::Bool(true)) => return None,
         (Kind::Flag, Value::Bool(false)) | (Kind::Whole | Kind::Size | Kind::Bytes, Value::Int(0)) => {
             return None;
         }
         (Kind::Size | Kind::Bytes, Value::Int(size)) => json!(size.to_string()),
         (Kind::Mode, Value::Int(mode)) => json!(format!("0{mode:o}")),
         (Kind::Real, Value::Int(0)) => return None,
+        (Kind::Short(Short::Ulimit, _), Value::Int(0)) => json!({}),
         (Kind::Real, Value::Float(number)) => return single(*number),
         (Kind::Duration, Value::Text(text)) => match units::duration(text) {
             Ok(duration) => json!(units::duration_text(duration)),
             Err(_) => json!(text),
         },
-        (Kind::Object(shape) | Kind::Variant(_, shape), Value::Map(_)) => object(node, shape),
+        (Kind::Object(shape) | Kind::Embedded(shape) | Kind::Variant(_, shape), Value::Map(_)) => {
+            object(node, shape)
+        }
         (Kind::Short(_, kind), Value::Map(_) | Value::List(_)) => return print(node, kind),
         (Kind::Map(item, _), Value::Map(map)) => return map_of(map, item),
         (Kind::Dict(unvalued), Value::Map(map)) => return dict(map, *unvalued),

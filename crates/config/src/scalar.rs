@@ -31,7 +31,8 @@ fn number(text: &str) -> Option<Value> {
     if is_float(&plain) { plain.parse().ok().map(Value::Float) } else { None }
 }
 
-/// A whole number: decimal, or with the prefix `0x`, `0o`, `0b` or `0`. What exceeds 64 bits becomes a float.
+/// A whole number: decimal, or with the prefix `0x`, `0o`, `0b` or `0`. What exceeds 63 bits stays text: such
+/// numbers are only ever shown, and a float would lose digits.
 fn integer(plain: &str) -> Option<Value> {
     let (negative, digits) = match plain.as_bytes().first()? {
         b'-' => (true, &plain[1..]),
@@ -51,9 +52,7 @@ fn integer(plain: &str) -> Option<Value> {
     match i128::from_str_radix(digits, radix) {
         Ok(size) => {
             let number = if negative { -size } else { size };
-            #[allow(clippy::cast_precision_loss)] // What does not fit 64 bits is only ever shown.
-            let wide = || Value::Float(number as f64);
-            Some(i64::try_from(number).map_or_else(|_| wide(), Value::Int))
+            Some(i64::try_from(number).map_or_else(|_| Value::Text(plain.to_owned()), Value::Int))
         }
         Err(_) => None,
     }

@@ -16,7 +16,10 @@ pub fn lengthen(node: &mut Node, form: Short, path: &KeyPath, sink: &mut Sink) -
         (Short::Extends, Some(text)) => node.value = fields(span, [("service", Value::Text(text))]),
         (Short::Grant, Some(text)) => node.value = fields(span, [("source", Value::Text(text))]),
         (Short::EnvFile, Some(text)) => node.value = fields(span, [("path", Value::Text(text))]),
-        (Short::Include, Some(text)) => node.value = fields(span, [("path", Value::Text(text))]),
+        (Short::Include, Some(text)) => {
+            let path = Value::List(vec![Node::text(text, span)]);
+            node.value = fields(span, [("path", path)]);
+        }
         (Short::Mount, Some(text)) => match mounts::parse(&text) {
             Ok(mount) => node.value = mount.into_value(span),
             Err(error) => {
@@ -26,7 +29,7 @@ pub fn lengthen(node: &mut Node, form: Short, path: &KeyPath, sink: &mut Sink) -
         },
         (Short::Device, Some(text)) => return device(node, &text, path, sink),
         (Short::Gpus, Some(text)) if text == "all" => {
-            let all = fields(span, [("count", Value::Text("all".to_owned()))]);
+            let all = fields(span, [("count", Value::Int(-1))]);
             node.value = Value::List(vec![Node::new(all, span)]);
         }
         (Short::Gpus, Some(_)) => return invalid(node, "`gpus` is `all` or a list", path, sink),

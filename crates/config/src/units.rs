@@ -36,7 +36,7 @@ pub fn bytes(text: &str) -> Result<i64, Error> {
     };
     let whole = size * factor;
     // 2^63 is the first value that does not fit.
-    if !whole.is_finite() || whole < 0.0 || whole >= 9_223_372_036_854_775_808.0 {
+    if !(0.0..9_223_372_036_854_775_808.0).contains(&whole) {
         return Err(wrong());
     }
     #[allow(clippy::cast_possible_truncation)]

@@ -23,62 +23,81 @@ pub struct Words {
 
 /// Splits a command line.
 pub fn split(text: &str) -> Result<Words, Error> {
-    let mut out = Words::default();
-    let mut word = String::new();
-    let mut begun = false;
-    let mut quote: Option<char> = None;
-    let mut escaped = false;
+    let mut splitter = Splitter::default();
     for c in text.chars() {
-        if escaped {
-            word.push(match c {
+        if splitter.take(c)? {
+            break;
+        }
+    }
+    if splitter.escaped || splitter.quote.is_some() {
+        return Err(Error::Open);
+    }
+    splitter.end_word();
+    Ok(splitter.out)
+}
+
+#[derive(Default)]
+struct Splitter {
+    out: Words,
+    word: String,
+    /// Whether there is a word, an empty one in quotes included.
+    begun: bool,
+    /// The character that ends the quotation being read.
+    quote: Option<char>,
+    escaped: bool,
+}
+
+impl Splitter {
+    /// Reads one character; `true` ends the reading.
+    fn take(&mut self, c: char) -> Result<bool, Error> {
+        if self.escaped {
+            self.escaped = false;
+            self.push(match c {
                 't' => '\t',
                 'n' => '\n',
                 c => c,
             });
-            (escaped, begun) = (false, true);
-            continue;
+            return Ok(false);
         }
-        match (c, quote) {
-            ('\\', None | Some('"' | '`')) => escaped = true,
-            (c @ ('"' | '\''), None) => (quote, begun) = (Some(c), true),
-            ('`', None) => {
-                quote = Some('`');
-                word.push('`');
-                begun = true;
-            }
-            ('`', Some('`')) => {
-                quote = None;
-                word.push('`');
-            }
-            (c, Some(open)) if c == open => quote = None,
-            (' ' | '\t' | '\r' | '\n', None) => {
-                if begun {
-                    out.words.push(std::mem::take(&mut word));
-                }
-                begun = false;
-            }
-            (c @ (';' | '&' | '|' | '<' | '>'), None) => {
-                if c == '>' && word.starts_with(|d: char| d.is_ascii_digit()) {
-                    // `2>` is a redirection as a whole.
-                    begun = false;
-                }
-                out.stopped_at = Some(c);
-                break;
-            }
+        match (c, self.quote) {
+            ('\\', None | Some('"' | '`')) => self.escaped = true,
+            ('"' | '\'', None) => (self.quote, self.begun) = (Some(c), true),
+            ('"' | '\'', Some(open)) if c == open => self.quote = None,
+            // Substitutions of a shell stay as they stand, in one word.
+            ('`', None) => self.quote_and_keep(c, Some('`')),
+            ('(', None) if self.word.ends_with('$') => self.quote_and_keep(c, Some(')')),
+            ('`' | ')', Some(open)) if c == open => self.quote_and_keep(c, None),
             ('(' | ')', None) => return Err(Error::Parenthesis),
-            (c, _) => {
-                word.push(c);
-                begun = true;
+            (' ' | '\t' | '\r' | '\n', None) => self.end_word(),
+            (';' | '&' | '|' | '<' | '>', None) => {
+                // `2>` is a redirection as a whole.
+                if c == '>' && self.word.starts_with(|d: char| d.is_ascii_digit()) {
+                    self.begun = false;
+                }
+                self.out.stopped_at = Some(c);
+                return Ok(true);
             }
+            (c, _) => self.push(c),
         }
+        Ok(false)
     }
-    if escaped || quote.is_some() {
-        return Err(Error::Open);
+
+    fn push(&mut self, c: char) {
+        self.word.push(c);
+        self.begun = true;
     }
-    if begun {
-        out.words.push(word);
+
+    fn quote_and_keep(&mut self, c: char, quote: Option<char>) {
+        self.quote = quote;
+        self.push(c);
     }
-    Ok(out)
+
+    fn end_word(&mut self) {
+        if self.begun {
+            self.out.words.push(std::mem::take(&mut self.word));
+        }
+        self.begun = false;
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +114,7 @@ mod tests {
         assert_eq!(words("sh -c 'a && b; c'"), ["sh", "-c", "a && b; c"]);
         assert_eq!(words("a '' \"\""), ["a", "", ""]);
         assert_eq!(words("  "), Vec::<String>::new());
+        assert_eq!(words("a $(b c) d"), ["a", "$(b c)", "d"]);
         assert_eq!(words("echo 'it'\\''s'"), ["echo", "it's"]);
     }
 

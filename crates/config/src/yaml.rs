@@ -69,6 +69,8 @@ struct Open {
     tag: Option<MergeTag>,
     /// Number of nodes there were before it.
     size_before: usize,
+    /// Levels below it so far.
+    levels: usize,
 }
 
 enum Collection {
@@ -88,14 +90,22 @@ enum Key {
     Unusable,
 }
 
+/// A node that aliases may copy, by the parser's id.
+struct Anchored {
+    node: Node,
+    /// Number of its nodes.
+    size: usize,
+    /// Levels of its nodes.
+    levels: usize,
+}
+
 struct Builder<'a> {
     file: FileId,
     text: &'a str,
     sink: &'a mut Sink,
     documents: Vec<Node>,
     open: Vec<Open>,
-    /// Anchored nodes by the parser's id, with their number of nodes.
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, Anchored>,
     size: usize,
 }
 
@@ -111,7 +121,7 @@ impl<'a> Builder<'a> {
                 let node = self.scalar(&text, style, tag.as_deref(), span);
                 let merge = style == ScalarStyle::Plain && text == "<<";
                 self.grow(1, span)?;
-                self.complete(node, 1, anchor, merge);
+                self.complete(node, (1, 0), anchor, merge);
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.begin(Collection::List(vec![]), span, anchor, tag.as_deref())?;
@@ -125,7 +135,7 @@ impl<'a> Builder<'a> {
             Event::UnresolvedAlias(name) => {
                 let message = format!("there is no anchor `&{name}` before this alias");
                 self.sink.push(Diagnostic::error(Code::UnknownAlias, message).at(span));
-                self.complete(Node::new(Value::Null, span), 1, 0, false);
+                self.complete(Node::new(Value::Null, span), (1, 0), 0, false);
             }
             Event::DocumentStart(..) => {
                 self.open.clear();
@@ -142,7 +152,13 @@ impl<'a> Builder<'a> {
         if self.size <= MOST_NODES {
             return Ok(());
         }
-        let message = format!("the document has more than {MOST_NODES} values once its aliases are copied");
+        self.too_large(
+            format!("the document has more than {MOST_NODES} values once its aliases are copied"),
+            span,
+        )
+    }
+
+    fn too_large(&mut self, message: String, span: Span) -> Result<(), Stop> {
         let help = "aliases of aliases multiply; a stack file needs no more than one level of them";
         self.sink.push(Diagnostic::error(Code::TooLarge, message).at(span).help(help));
         Err(Stop)
@@ -151,7 +167,7 @@ impl<'a> Builder<'a> {
     fn begin(&mut self, value: Collection, span: Span, anchor: usize, tag: Option<&Tag>) -> Result<(), Stop> {
         self.grow(1, span)?;
         let tag = tag.and_then(|tag| self.merge_tag(tag, span));
-        self.open.push(Open { value, span, anchor, tag, size_before: self.size - 1 });
+        self.open.push(Open { value, span, anchor, tag, size_before: self.size - 1, levels: 0 });
         Ok(())
     }
 
@@ -165,34 +181,38 @@ impl<'a> Builder<'a> {
         };
         let mut node = Node::new(value, span);
         node.tag = open.tag;
-        self.complete(node, self.size - open.size_before, open.anchor, false);
+        self.complete(node, (self.size - open.size_before, open.levels), open.anchor, false);
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Stop> {
-        let Some((_, size)) = self.anchors.get(&id) else {
+        let Some(anchored) = self.anchors.get(&id) else {
             let message = "this alias stands inside the value it refers to";
             self.sink.push(Diagnostic::error(Code::UnknownAlias, message).at(span));
-            self.complete(Node::new(Value::Null, span), 1, 0, false);
+            self.complete(Node::new(Value::Null, span), (1, 0), 0, false);
             return Ok(());
         };
-        let size = *size;
+        let (size, levels) = (anchored.size, anchored.levels);
+        if self.open.len() + levels > MOST_DEPTH {
+            return self.too_large(format!("aliases nest values deeper than {MOST_DEPTH} levels"), span);
+        }
         self.grow(size, span)?;
-        if let Some((node, _)) = self.anchors.get(&id) {
-            let node = node.clone();
-            self.complete(node, size, 0, false);
+        if let Some(node) = self.anchors.get(&id).map(|anchored| anchored.node.clone()) {
+            self.complete(node, (size, levels), 0, false);
         }
         Ok(())
     }
 
-    /// Puts a finished node where it belongs.
-    fn complete(&mut self, node: Node, size: usize, anchor: usize, is_merge_key: bool) {
+    /// Puts a finished node where it belongs. `extent` is its number of nodes and of levels below it.
+    fn complete(&mut self, node: Node, extent: (usize, usize), anchor: usize, is_merge_key: bool) {
+        let (size, levels) = extent;
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), size));
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size, levels });
         }
         let Some(open) = self.open.last_mut() else {
             self.documents.push(node);
             return;
         };
+        open.levels = open.levels.max(levels + 1);
         match &mut open.value {
             Collection::List(items) => items.push(node),
             Collection::Map { map, merges, key } => match std::mem::replace(key, Key::Wanted) {
@@ -373,6 +393,12 @@ mod tests {
     fn deep_nesting_and_self_reference_end_with_an_error() {
         let (_, findings, _) = read(&"[".repeat(5000));
         assert_eq!(findings[0].code, Code::Syntax);
+        let mut chain = String::from("x0: &x0 [a]\n");
+        for n in 1..500 {
+            chain.push_str(&format!("x{n}: &x{n} [*x{}]\n", n - 1));
+        }
+        let (_, findings, _) = read(&chain);
+        assert_eq!(findings[0].code, Code::TooLarge);
         let (_, findings, _) = read("a: &a [*a]\n");
         assert_eq!(findings[0].code, Code::UnknownAlias);
     }

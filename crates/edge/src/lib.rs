@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The edge: the process that holds the listening sockets and passes requests on to instances.
+//!
+//! It knows a [`RouteTable`](mainstay_model::table::RouteTable) and nothing else: no Docker, no journal, no
+//! specification. One thread per core, each with its own sockets (SO_REUSEPORT), runtime, buffers and upstream
+//! connections; a control thread swaps tables and is asked for the status.
+//!
+//! - [`run`] is the process, [`Config`] what it must be told.
+//! - [`control::Client`] is how the agent talks to it.
+//! - [`listen::bind`] makes the sockets the agent passes to it.
+
+mod accept;
+mod balance;
+mod buffer;
+mod clock;
+mod connect;
+pub mod control;
+mod error_page;
+mod h1;
+mod hold;
+pub mod listen;
+mod persist;
+mod pool;
+mod privileges;
+mod run;
+mod shared;
+mod status;
+mod table;
+mod target;
+mod transport;
+mod tunnel;
+mod websocket;
+mod worker;
+
+pub use persist::PersistError;
+pub use privileges::{PrivilegeError, User};
+pub use run::{Config, Error, run};
+pub use table::TableError;

@@ -1,12 +1,14 @@
 //! One running copy of a service.
 
-use crate::{ReleaseNumber, RuntimeKind, ServiceName, Timestamp};
+use crate::{InvalidName, ReleaseNumber, RuntimeKind, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 
 /// Which copy: `api.7.1` is the first copy of `api` made for release 7. Never used twice.
+/// Serialises as that text, so that it can be a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct InstanceId {
     /// Its service.
     pub service: ServiceName,
@@ -30,6 +32,19 @@ impl InstanceId {
         let release = parts.next()?.parse().ok()?;
         let service = ServiceName::new(parts.next()?).ok()?;
         Some(Self { service, release, slot })
+    }
+}
+
+impl TryFrom<String> for InstanceId {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        Self::parse(&text).ok_or_else(|| InvalidName::new("instance", text, "must be `service.release.slot`"))
+    }
+}
+
+impl From<InstanceId> for String {
+    fn from(id: InstanceId) -> String {
+        id.to_string()
     }
 }
 

@@ -12,6 +12,12 @@ pub struct InvalidName {
     rule: &'static str,
 }
 
+impl InvalidName {
+    pub(crate) fn new(kind: &'static str, name: String, rule: &'static str) -> Self {
+        Self { kind, name, rule }
+    }
+}
+
 /// The name of a stack: Compose's project name, `[a-z0-9][a-z0-9_-]*`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -98,5 +98,6 @@ pub struct EdgeStatus {
     /// Requests now waiting for a held upstream, by upstream key.
     pub held: BTreeMap<String, u64>,
     /// Answered requests since the edge started, by upstream key and status class (`2xx` …).
+    /// Under `-` those that no upstream was chosen for.
     pub requests: BTreeMap<String, BTreeMap<String, u64>>,
 }

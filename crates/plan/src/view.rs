@@ -7,6 +7,7 @@ use mainstay_model::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Everything a decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +17,7 @@ pub struct Input<'a> {
     /// What the journal holds.
     pub state: &'a StackState,
     /// The releases that `state` speaks of, at least.
-    pub releases: &'a BTreeMap<ReleaseNumber, Blueprint>,
+    pub releases: &'a BTreeMap<ReleaseNumber, Arc<Blueprint>>,
     /// What was seen.
     pub observed: &'a Observed,
     /// What steps under way are about; nothing is planned for these.
@@ -60,7 +61,7 @@ impl<'a> View<'a> {
     }
 
     pub fn blueprint(&self, number: Option<ReleaseNumber>) -> Option<&'a Blueprint> {
-        self.input.releases.get(&number?)
+        self.input.releases.get(&number?).map(Arc::as_ref)
     }
 
     /// The release whose instances take traffic.

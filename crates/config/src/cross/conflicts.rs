@@ -11,8 +11,11 @@ pub fn conflicts(stack: &Stack, tree: &Node, sink: &mut Sink) {
     routes(stack, tree, sink);
 }
 
+/// Who publishes a port, how, and where the file says so.
+type Holder<'a> = (&'a Service, &'a PublishedPort, Option<Span>);
+
 fn ports(stack: &Stack, tree: &Node, sink: &mut Sink) {
-    let mut seen: BTreeMap<(u16, Protocol), Vec<(&Service, &PublishedPort, Option<Span>)>> = BTreeMap::new();
+    let mut seen: BTreeMap<(u16, Protocol), Vec<Holder<'_>>> = BTreeMap::new();
     for service in stack.services.values() {
         for (index, port) in service.ports.iter().enumerate() {
             let Some(published) = port.published else { continue };

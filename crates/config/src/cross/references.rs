@@ -26,22 +26,24 @@ struct Checks<'a> {
     path: KeyPath,
 }
 
+/// What is referred to and not there.
+struct Missing<'a> {
+    code: Code,
+    /// Its kind in the singular.
+    what: &'a str,
+    /// The top-level key it would stand under.
+    kind: &'a str,
+    name: &'a str,
+}
+
 impl Checks<'_> {
     /// Names under a top-level key.
     fn declared(&self, kind: &str) -> Vec<&str> {
         self.tree.entries(kind).map(|(name, _)| name.as_str()).collect()
     }
 
-    fn undeclared(
-        &self,
-        code: Code,
-        what: &str,
-        kind: &str,
-        name: &str,
-        span: Span,
-        path: KeyPath,
-        sink: &mut Sink,
-    ) {
+    fn undeclared(&self, missing: &Missing<'_>, span: Span, path: KeyPath, sink: &mut Sink) {
+        let Missing { code, what, kind, name } = *missing;
         let message = format!("service `{}` uses the {what} `{name}`, which is not declared", self.name);
         let help = match suggest::closest(name, self.declared(kind)) {
             Some(meant) => format!("did you mean `{meant}`?"),
@@ -81,22 +83,16 @@ impl Checks<'_> {
         for (network, entry) in service.entries("networks") {
             if !networks.is_some_and(|all| all.contains_key(network)) {
                 let path = self.path.key("networks").key(network);
-                self.undeclared(
-                    Code::UnknownNetwork,
-                    "network",
-                    "networks",
-                    network,
-                    entry.key_span,
-                    path,
-                    sink,
-                );
+                let missing =
+                    Missing { code: Code::UnknownNetwork, what: "network", kind: "networks", name: network };
+                self.undeclared(&missing, entry.key_span, path, sink);
             }
         }
         let mode = service.get("network_mode");
         if let (Some(mode), Some(networks)) = (mode, service.get("networks")) {
             let message = "`network_mode` and `networks` exclude each other";
             let finding =
-                Diagnostic::error(Code::Conflict, message).at(mode.span).path(self.path.key("network_mode"));
+                Diagnostic::error(Code::Conflict, message).about(mode).path(self.path.key("network_mode"));
             sink.push(finding.note("the networks are here", networks.span));
         }
     }
@@ -107,7 +103,9 @@ impl Checks<'_> {
             let Some(source) = source.filter(|_| mount.get_text("type") == Some("volume")) else { continue };
             if !self.declared("volumes").contains(&source) {
                 let path = self.path.key("volumes").index(index);
-                self.undeclared(Code::UnknownVolume, "volume", "volumes", source, mount.span, path, sink);
+                let missing =
+                    Missing { code: Code::UnknownVolume, what: "volume", kind: "volumes", name: source };
+                self.undeclared(&missing, mount.span, path, sink);
             }
         }
         for (key, what) in [("secrets", "secret"), ("configs", "config")] {
@@ -115,7 +113,8 @@ impl Checks<'_> {
                 let source = grant.get_text("source").unwrap_or_default();
                 if !self.declared(key).contains(&source) {
                     let path = self.path.key(key).index(index);
-                    self.undeclared(Code::UnknownFile, what, key, source, grant.span, path, sink);
+                    let missing = Missing { code: Code::UnknownFile, what, kind: key, name: source };
+                    self.undeclared(&missing, grant.span, path, sink);
                 }
             }
         }
@@ -123,7 +122,9 @@ impl Checks<'_> {
             let source = grant.get_text("source").unwrap_or_default();
             if !self.declared("secrets").contains(&source) {
                 let path = self.path.key("build").key("secrets");
-                self.undeclared(Code::UnknownFile, "secret", "secrets", source, grant.span, path, sink);
+                let missing =
+                    Missing { code: Code::UnknownFile, what: "secret", kind: "secrets", name: source };
+                self.undeclared(&missing, grant.span, path, sink);
             }
         }
     }

@@ -2,7 +2,9 @@
 
 use crate::diagnostic::{Code, Diagnostic, Sink, Span};
 use crate::node::{Entry, KeyPath, Node, Value};
+use crate::{suggest, units};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Reports what cannot be said of one service at once.
 pub fn report(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
@@ -12,7 +14,7 @@ pub fn report(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
         && let (Some(_), Some(inline)) = (build.get("dockerfile"), build.get("dockerfile_inline"))
     {
         let message = "`dockerfile` and `dockerfile_inline` exclude each other";
-        sink.push(Diagnostic::error(Code::Conflict, message).at(inline.span).path(path.key("build")));
+        sink.push(Diagnostic::error(Code::Conflict, message).about(inline).path(path.key("build")));
     }
     if let Some(test) = service.at(&["healthcheck", "test"]) {
         let first = test.as_list().and_then(<[Node]>::first);
@@ -20,9 +22,11 @@ pub fn report(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
         if first.is_some() && !matches!(word, Some("CMD" | "CMD-SHELL" | "NONE")) {
             let message = "a healthcheck's list begins with `CMD`, `CMD-SHELL` or `NONE`";
             let path = path.key("healthcheck").key("test");
-            sink.push(Diagnostic::error(Code::InvalidValue, message).at(test.span).path(path));
+            sink.push(Diagnostic::error(Code::InvalidValue, message).about(test).path(path));
         }
     }
+    addresses(service, path, sink);
+    pull_policy(service, path, sink);
     limits_agree(service, path, sink);
     copies(service, path, sink);
     mounts_differ(service, path, sink);
@@ -44,6 +48,43 @@ fn nothing_to_run(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
     sink.push(Diagnostic::error(Code::NothingToRun, message).at(entry.key_span).path(path).help(help));
 }
 
+/// Compose refuses these wherever they stand, also in services it does not start.
+fn addresses(service: &Node, path: &KeyPath, sink: &mut Sink) {
+    for (index, port) in service.items("ports").iter().enumerate() {
+        let Some(node) = port.get("host_ip") else { continue };
+        if node.as_text().is_some_and(|ip| ip.parse::<IpAddr>().is_err()) {
+            let path = path.key("ports").index(index).key("host_ip");
+            sink.push(Diagnostic::error(Code::BadPort, "this is not an IP address").about(node).path(path));
+        }
+    }
+    for (index, mount) in service.items("volumes").iter().enumerate() {
+        if mount.get_text("type") == Some("bind") && mount.get("source").is_none() {
+            let path = path.key("volumes").index(index);
+            sink.push(
+                Diagnostic::error(Code::BadMount, "a bind mount needs a `source`").about(mount).path(path),
+            );
+        }
+    }
+}
+
+/// `always`, `missing` and so on, or `every_` and a duration.
+fn pull_policy(service: &Node, path: &KeyPath, sink: &mut Sink) {
+    let Some(node) = service.get("pull_policy") else { return };
+    let text = node.as_text().unwrap_or_default();
+    let words = ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
+    if words.contains(&text)
+        || text.strip_prefix("every_").is_some_and(|every| units::duration(every).is_ok())
+    {
+        return;
+    }
+    let finding = Diagnostic::error(Code::InvalidValue, format!("`{text}` is not a pull policy"));
+    let help = match suggest::closest(text, words) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "use always, missing, never or build".to_owned(),
+    };
+    sink.push(finding.about(node).path(path.key("pull_policy")).help(help));
+}
+
 /// Old and new ways to set one limit must say the same.
 fn limits_agree(service: &Node, path: &KeyPath, sink: &mut Sink) {
     let pairs = [
@@ -60,7 +101,7 @@ fn limits_agree(service: &Node, path: &KeyPath, sink: &mut Sink) {
             continue;
         }
         let message = format!("`{old}` and `deploy.resources.{section}.{new}` must say the same");
-        let finding = Diagnostic::error(Code::Conflict, message).at(old_value.span).path(path.key(old));
+        let finding = Diagnostic::error(Code::Conflict, message).about(old_value).path(path.key(old));
         sink.push(finding.note("the other one is here", new_value.unwrap_or(limits).span));
     }
 }
@@ -81,17 +122,18 @@ fn number(node: &Node) -> Option<f64> {
 fn copies(service: &Node, path: &KeyPath, sink: &mut Sink) {
     let scale = service.get("scale");
     let replicas = service.at(&["deploy", "replicas"]);
-    for node in [scale, replicas].into_iter().flatten() {
+    let given = [(scale, "scale"), (replicas, "deploy.replicas")];
+    for (node, key) in given.into_iter().filter_map(|(node, key)| Some((node?, key))) {
         if matches!(node.value, Value::Int(n) if !(0..=10_000).contains(&n)) {
             let message = "the number of copies must be between 0 and 10000";
-            sink.push(Diagnostic::error(Code::InvalidValue, message).at(node.span).path(path));
+            sink.push(Diagnostic::error(Code::InvalidValue, message).about(node).path(path.key(key)));
         }
     }
     if let (Some(scale), Some(replicas)) = (scale, replicas)
         && scale.value != replicas.value
     {
         let message = "`scale` and `deploy.replicas` must say the same";
-        let finding = Diagnostic::error(Code::Conflict, message).at(scale.span).path(path.key("scale"));
+        let finding = Diagnostic::error(Code::Conflict, message).about(scale).path(path.key("scale"));
         sink.push(finding.note("the other one is here", replicas.span));
     }
     let count = scale.or(replicas);
@@ -100,7 +142,7 @@ fn copies(service: &Node, path: &KeyPath, sink: &mut Sink) {
     {
         let message = "several copies cannot share one `container_name`";
         let finding =
-            Diagnostic::error(Code::ContainerName, message).at(name.span).path(path.key("container_name"));
+            Diagnostic::error(Code::ContainerName, message).about(name).path(path.key("container_name"));
         sink.push(finding.note("the number of copies is here", *span).help("remove `container_name`"));
     }
 }
@@ -130,7 +172,7 @@ pub fn container_names(tree: &Node, sink: &mut Sink) {
     let mut names: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
     for (service, entry) in tree.entries("services") {
         let Some(node) = entry.node.get("container_name") else { continue };
-        let Some(name) = node.as_text().filter(|n| !n.is_empty()) else { continue };
+        let Some(name) = node.as_text() else { continue };
         let path = KeyPath::root().key("services").key(service).key("container_name");
         let is_well = name.len() > 1
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -139,11 +181,11 @@ pub fn container_names(tree: &Node, sink: &mut Sink) {
             let message = format!(
                 "`{name}` is not a container name: use two or more letters, digits, `_`, `.` and `-`"
             );
-            sink.push(Diagnostic::error(Code::InvalidValue, message).at(node.span).path(&path));
+            sink.push(Diagnostic::error(Code::InvalidValue, message).about(node).path(&path));
         }
         if let Some((other, span)) = names.insert(name, (service, node.span)) {
             let message = format!("the services `{other}` and `{service}` have one container name, `{name}`");
-            let finding = Diagnostic::error(Code::ContainerName, message).at(node.span).path(path);
+            let finding = Diagnostic::error(Code::ContainerName, message).about(node).path(path);
             sink.push(finding.note("the first one is here", span));
         }
     }

@@ -74,7 +74,7 @@ fn route(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<Route> {
         Some((_, Some(port))) if port > 0 => Some(port),
         Some((given, _)) => {
             let finding = Diagnostic::error(Code::BadPort, "a port is between 1 and 65535");
-            sink.push(finding.at(given.span).path(path.key("port")));
+            sink.push(finding.about(given).path(path.key("port")));
             None
         }
     };
@@ -139,7 +139,7 @@ fn upstream(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<String> {
     let host = text.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
     let Some(host) = host.filter(|h| !h.is_empty() && !h.contains(['/', '?', '#', '@', ' '])) else {
         let message = format!("`{text}` is not an upstream: write http://host:port");
-        sink.push(Diagnostic::error(Code::InvalidValue, message).at(node.span).path(path));
+        sink.push(Diagnostic::error(Code::InvalidValue, message).about(node).path(path));
         return None;
     };
     let has_port = host.rsplit_once(':').is_some_and(|(before, port)| {
@@ -159,7 +159,7 @@ fn address(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<SocketAddr> {
         return Some(address);
     }
     let message = format!("`{text}` is not an address to listen on: write :80 or 127.0.0.1:8080");
-    sink.push(Diagnostic::error(Code::InvalidValue, message).at(node.span).path(path));
+    sink.push(Diagnostic::error(Code::InvalidValue, message).about(node).path(path));
     None
 }
 
@@ -178,7 +178,7 @@ fn readiness(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<Readiness> 
             .map(|split| Probe::Exec { command: split.words }),
         "postgres" | "redis" | "celery" => {
             let message = format!("`ready: {kind}` is not in force yet: the Compose healthcheck decides");
-            sink.push(Diagnostic::warning(Code::NotYet, message).at(node.span).path(path));
+            sink.push(Diagnostic::warning(Code::NotYet, message).about(node).path(path));
             return None;
         }
         _ => None,
@@ -186,7 +186,7 @@ fn readiness(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<Readiness> 
     if probe.is_none() {
         let message = format!("`{text}` is not a way to be ready");
         let help = "write `http /path`, `http :8000/path`, `tcp`, `tcp 8000` or `exec COMMAND`";
-        sink.push(Diagnostic::error(Code::InvalidValue, message).at(node.span).path(path).help(help));
+        sink.push(Diagnostic::error(Code::InvalidValue, message).about(node).path(path).help(help));
     }
     probe.map(|probe| Readiness::Probe { probe })
 }

@@ -86,12 +86,12 @@ impl<'a> Cx<'a> {
 
     fn error(&mut self, code: Code, message: impl Into<String>, node: &Node, key: &str) {
         let path = self.path.key(key);
-        self.sink.push(Diagnostic::error(code, message).at(node.span).path(path));
+        self.sink.push(Diagnostic::error(code, message).about(node).path(path));
     }
 
     fn warn(&mut self, code: Code, message: impl Into<String>, node: &Node, key: &str) {
         let path = self.path.key(key);
-        self.sink.push(Diagnostic::warning(code, message).at(node.span).path(path));
+        self.sink.push(Diagnostic::warning(code, message).about(node).path(path));
     }
 
     fn child(&self, key: &str) -> Option<&'a Node> {

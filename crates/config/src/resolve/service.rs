@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Resolves a service. `None`: it cannot be run at all; that was reported.
+#[allow(clippy::too_many_lines)] // One line for each field of the model, in its order.
 pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
     let name = match ServiceName::new(name) {
         Ok(name) => name,
@@ -21,6 +22,7 @@ pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
         }
     };
     let is_native = cx.child("image").is_none() && cx.child("build").is_none();
+    link_aliases(cx);
     let ours = mainstay::service(cx);
     if is_native && cx.texts("command").is_empty() && cx.texts("entrypoint").is_empty() {
         let message =
@@ -86,6 +88,18 @@ pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
         routes: ours.routes,
         release_job: ours.release,
     })
+}
+
+/// A link without alias says nothing that the network does not; one with an alias does.
+fn link_aliases(cx: &mut Cx<'_>) {
+    for (index, link) in cx.node.items("links").iter().enumerate() {
+        let parts = link.as_text().and_then(|link| link.split_once(':'));
+        if parts.is_some_and(|(name, alias)| name != alias) {
+            let message =
+                "the alias of a link is not supported: give the other service an alias on a network";
+            cx.error(Code::NotSupported, message, link, &format!("links[{index}]"));
+        }
+    }
 }
 
 fn build(cx: &mut Cx<'_>) -> Option<Build> {

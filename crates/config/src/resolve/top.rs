@@ -18,7 +18,7 @@ fn network(key: &str, node: &Node, sink: &mut Sink) -> Network {
     {
         let path = KeyPath::root().key("networks").key(key).key("ipam").key("driver");
         let message = "address drivers other than `default` are not supported";
-        sink.push(Diagnostic::error(Code::NotSupported, message).at(driver.span).path(path));
+        sink.push(Diagnostic::error(Code::NotSupported, message).about(driver).path(path));
     }
     let pools = ipam.map(|i| i.items("config")).unwrap_or_default();
     let subnets = pools.iter().filter_map(|pool| {
@@ -81,7 +81,7 @@ fn file(
         content = lookup(name).map(Secret::new);
         if content.is_none() {
             let message = format!("the variable `{name}` that holds this is not set");
-            let finding = Diagnostic::error(Code::RequiredVariable, message).at(variable.span);
+            let finding = Diagnostic::error(Code::RequiredVariable, message).about(variable);
             sink.push(finding.path(path.key("environment")));
         }
     }

@@ -24,12 +24,16 @@ pub enum Kind {
     Flag,
     /// `true` or `false`, also as text, where an absent key means something else than `false`.
     Choice,
+    /// Like `Choice`, where an absent key means `true`.
+    OptOut,
     /// A whole number, also as text. 0 is what an absent key means.
     Whole,
     /// A whole number, also as text, where an absent key means something else than 0.
     Count,
     /// A number, also as text.
     Real,
+    /// A number of devices, or `all`.
+    Devices,
     /// A size in bytes, as text such as `512m`.
     Size,
     /// A size in bytes, as text or as a number.
@@ -54,6 +58,8 @@ pub enum Kind {
     Map(&'static Kind, Names),
     /// A mapping with known keys.
     Object(&'static Object),
+    /// A mapping that Compose prints even when it is absent.
+    Embedded(&'static Object),
     /// A mapping whose value under this key tells variants apart: another variant replaces instead of merging.
     Variant(&'static str, &'static Object),
     /// A short form, turned into the long one.
@@ -197,7 +203,7 @@ impl Kind {
     /// The object behind a kind, through its short form.
     pub fn object(&self) -> Option<&'static Object> {
         match self {
-            Kind::Object(object) | Kind::Variant(_, object) => Some(object),
+            Kind::Object(object) | Kind::Embedded(object) | Kind::Variant(_, object) => Some(object),
             Kind::Short(_, kind) => kind.object(),
             _ => None,
         }

@@ -214,9 +214,9 @@ static DEPLOY: Object = Object {
         inert("endpoint_mode", Kind::Text, SWARM),
         inert("labels", LABELS, "they belong to Swarm's services; use `labels`"),
         key("mode", Kind::Text),
-        inert("placement", Kind::Object(&PLACEMENT), "there is one server"),
+        inert("placement", Kind::Embedded(&PLACEMENT), "there is one server"),
         key("replicas", Kind::Count),
-        key("resources", Kind::Object(&RESOURCES)),
+        key("resources", Kind::Embedded(&RESOURCES)),
         key("restart_policy", Kind::Object(&RESTART_POLICY)),
         inert("rollback_config", Kind::Object(&UPDATE_CONFIG), SWARM),
         inert("update_config", Kind::Object(&UPDATE_CONFIG), SWARM),
@@ -263,7 +263,7 @@ static GENERIC: Object = object(&[key("discrete_resource_spec", Kind::Object(&DI
 static DISCRETE: Object = object(&[key("kind", Kind::Text), key("value", Kind::Count)]);
 const DEVICE_REQUEST_KEYS: &[Key] = &[
     key("capabilities", TEXTS),
-    key("count", Kind::Loose),
+    key("count", Kind::Devices),
     key("device_ids", TEXTS),
     key("driver", Kind::Text),
     key("options", LABELS),
@@ -281,7 +281,7 @@ static DEVELOP: Object = Object {
 static WATCH: Object = Object {
     keys: &[
         key("action", Kind::Word(&["rebuild", "sync", "restart", "sync+restart", "sync+exec"])),
-        key("exec", Kind::Object(&HOOK)),
+        key("exec", Kind::Embedded(&HOOK)),
         key("ignore", ONE_OR_TEXTS),
         key("include", ONE_OR_TEXTS),
         key("initial_sync", Kind::Flag),
@@ -424,7 +424,7 @@ static MOUNT: Object = Object {
     nullable: false,
 };
 static MOUNT_BIND: Object = object(&[
-    key("create_host_path", Kind::Choice),
+    key("create_host_path", Kind::OptOut),
     key("propagation", Kind::Text),
     refused("recursive", Kind::Word(&["enabled", "disabled", "writable", "readonly"]), NOT_PASSED),
     key("selinux", Kind::Word(&["z", "Z"])),

@@ -52,7 +52,7 @@ static NETWORK: Object = Object {
         key("enable_ipv6", Kind::Choice),
         key("external", EXTERNAL),
         key("internal", Kind::Flag),
-        key("ipam", Kind::Object(&IPAM)),
+        key("ipam", Kind::Embedded(&IPAM)),
         key("labels", LABELS),
         key("name", Kind::Text),
     ],

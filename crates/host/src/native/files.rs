@@ -5,6 +5,7 @@
 //!   launch.json   what to run (0600)          written by create
 //!   status.json   what became of it           written by the shim alone
 //!   lock          held by the shim as long as it lives
+//!   reserve       room for the last status when the disk is full
 //!   log, log.1 …  its output                  written by the shim alone
 //! ```
 
@@ -16,6 +17,15 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// Name of the file that tells what became of an instance.
+pub(super) const STATUS: &str = "status.json";
+
+/// Name of the file that a shim holds as long as it lives.
+pub(super) const LOCK: &str = "lock";
+
+/// Bytes kept for a last status: one block holds it, a second one the directory's entry.
+const RESERVE: usize = 2 * 4096;
 
 /// The file `status.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,11 +115,25 @@ impl Files {
     }
 
     fn status_path(&self) -> PathBuf {
-        self.dir.join("status.json")
+        self.dir.join(STATUS)
+    }
+
+    fn reserve_path(&self) -> PathBuf {
+        self.dir.join("reserve")
+    }
+
+    /// Keeps room on the disk for a last status. What fills the disk is often the instance itself.
+    pub(super) fn keep_reserve(&self) {
+        let _full_already = fs::write(self.reserve_path(), [b' '; RESERVE]);
+    }
+
+    /// Gives the room up.
+    pub(super) fn use_reserve(&self) {
+        let _used_already = fs::remove_file(self.reserve_path());
     }
 
     pub(super) fn lock_path(&self) -> PathBuf {
-        self.dir.join("lock")
+        self.dir.join(LOCK)
     }
 
     /// What to run.
@@ -157,7 +181,12 @@ impl Files {
         let doomed = parent.join(format!(".removing-{}", self.name()));
         remove_dir(&doomed)?;
         match fs::rename(&self.dir, &doomed) {
-            Ok(()) => remove_dir(&doomed),
+            Ok(()) => {
+                remove_dir(&doomed)?;
+                // Succeeds for the last instance of a stack.
+                let _others_left = fs::remove_dir(parent);
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(NativeError::File { action: "remove", path: self.dir.clone(), source }),
         }

@@ -147,6 +147,8 @@ pub fn unsupported(service: &Service) -> Vec<String> {
         ("domainname", service.domainname.is_some()),
         ("extra_hosts", !service.extra_hosts.is_empty()),
         ("dns", !service.dns.is_empty()),
+        ("dns_search", !service.dns_search.is_empty()),
+        ("dns_opt", !service.dns_opt.is_empty()),
         ("cap_add", !service.cap_add.is_empty()),
         ("cap_drop", !service.cap_drop.is_empty()),
         ("privileged", service.privileged),

@@ -7,8 +7,11 @@
 //! Knows nothing about releases, readiness, restart policies or the journal: it makes, starts, stops and looks.
 
 mod cgroup;
+mod changes;
 mod error;
+mod exec;
 mod files;
+mod job;
 mod launch;
 mod log;
 mod logs;
@@ -20,17 +23,21 @@ pub mod shim;
 mod signal;
 mod spawn;
 mod start;
+mod stats;
 mod stop;
 mod sweep;
 mod user;
 
+pub use changes::{Change, Changes};
 pub use error::NativeError;
+pub use exec::{Exec, ExecInput, ExecOutput, ExecRequest, ProbeResult};
 pub use files::Exit;
+pub use job::job_id;
 pub use launch::unsupported;
 pub use log::{LogLine, Stream};
 pub use logs::LogStream;
 pub use port::PORTS;
-pub use process::Process;
+pub use stats::Stats;
 
 use self::files::Files;
 use self::launch::Launch;
@@ -54,7 +61,9 @@ pub struct Native {
 impl Native {
     /// Instances live in `<state_dir>/native`; shims are started as `<exe> shim <dir>`.
     pub fn new(state_dir: impl Into<PathBuf>, exe: impl Into<PathBuf>) -> Self {
-        Self { root: state_dir.into().join("native"), exe: exe.into(), next_port: Arc::default() }
+        // Begins anywhere, so that a port just given up is not the first to be given again after a restart.
+        let next_port = Arc::new(AtomicU32::new((now() & 0xffff_ffff) as u32));
+        Self { root: state_dir.into().join("native"), exe: exe.into(), next_port }
     }
 
     /// Makes an instance of `service` that does not run yet; nothing when it is there already. `hash` is what

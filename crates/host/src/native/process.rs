@@ -12,11 +12,11 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 /// A process that cannot be confused with a later one of the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
+pub(super) struct Process {
     /// Its number.
-    pub pid: i32,
+    pub(super) pid: i32,
     /// Clock ticks from boot to its start: field 22 of `/proc/<pid>/stat`.
-    pub ticks: u64,
+    pub(super) ticks: u64,
 }
 
 /// The fields of `/proc/<pid>/stat` that are used here.
@@ -103,11 +103,20 @@ impl Process {
     }
 }
 
-/// Registers `fd` with the runtime.
+/// Registers `fd` with the runtime for reading; for descriptors that cannot be written.
 pub(super) fn readable(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    register(fd, Interest::READABLE)
+}
+
+/// Registers `fd` with the runtime for reading and writing.
+pub(super) fn pollable(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    register(fd, Interest::READABLE | Interest::WRITABLE)
+}
+
+fn register(fd: OwnedFd, interest: Interest) -> std::io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd gives the same valid descriptor as long as it lives, and the AsyncFd keeps it.
     #[allow(unsafe_code)]
-    let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    let registered = unsafe { AsyncFd::register_with_interest(fd, interest) };
     registered.map_err(std::io::Error::from)
 }
 

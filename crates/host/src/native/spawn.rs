@@ -6,7 +6,7 @@ use super::Launch;
 use super::cgroup::Cgroup;
 use super::user::Identity;
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Resource, Rlimit, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -47,8 +47,8 @@ pub(super) struct Life {
     identity: Identity,
     rlimits: Vec<(Resource, Rlimit)>,
     cgroup_files: Vec<fs::File>,
-    /// Gets SIGKILL when the thread that forked it dies.
-    pub(super) die_with_parent: bool,
+    /// This process, its parent: when it dies, it gets SIGKILL.
+    pub(super) die_with: Option<Pid>,
     /// Its standard input becomes its controlling terminal.
     pub(super) terminal: bool,
 }
@@ -76,12 +76,16 @@ impl Life {
             let raw = |value: i64| u64::try_from(value).ok();
             Some((rlimit(name)?, Rlimit { current: raw(limit.soft), maximum: raw(limit.hard) }))
         });
+        let rlimits: Vec<(Resource, Rlimit)> = rlimits.collect();
+        if !own.is_root() && rlimits.iter().any(|(resource, limit)| is_raised(*resource, limit)) {
+            return Err(Refusal::new(128, "ulimits above those of this process can be set only by root"));
+        }
         Ok(Self {
             program,
             identity,
-            rlimits: rlimits.collect(),
+            rlimits,
             cgroup_files: cgroup.entrances(),
-            die_with_parent: false,
+            die_with: None,
             terminal: false,
         })
     }
@@ -125,7 +129,7 @@ impl Life {
             rustix::io::write(&score, b"0")?;
         }
         for (resource, limit) in &self.rlimits {
-            rustix::process::setrlimit(*resource, limit.clone())?;
+            rustix::process::setrlimit(*resource, *limit)?;
         }
         rustix::process::umask(Mode::from_raw_mode(0o022));
         if as_root {
@@ -134,11 +138,23 @@ impl Life {
             rustix::thread::set_thread_res_gid(*gid, *gid, *gid)?;
             rustix::thread::set_thread_res_uid(*uid, *uid, *uid)?;
         }
-        if self.die_with_parent {
+        if let Some(parent) = self.die_with {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            // Dead before it was asked for: then no signal comes.
+            if rustix::process::getppid() != Some(parent) {
+                return Err(rustix::io::Errno::SRCH);
+            }
         }
         Ok(())
     }
+}
+
+/// Above our own hard limit; `None` is no limit.
+fn is_raised(resource: Resource, wanted: &Rlimit) -> bool {
+    let own = rustix::process::getrlimit(resource).maximum;
+    own.is_some_and(|own| {
+        [wanted.current, wanted.maximum].iter().any(|limit| limit.is_none_or(|limit| limit > own))
+    })
 }
 
 /// Signals that our parent, or we, ignore must not be ignored by the command: that would survive exec.

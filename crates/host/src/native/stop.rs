@@ -33,7 +33,10 @@ impl Native {
             end(&status, signal, grace).await?;
         }
         blocking("stop", move || {
-            sweep::sweep(&status);
+            // A shim that is still there is at its last words and has swept itself.
+            if !status.shim.is_alive() {
+                sweep::sweep(&status);
+            }
             Ok(())
         })
         .await

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 /// As for a shim: only processes stuck in the kernel take longer.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
-/// Kills what is left of the run that `status` tells of, when its shim is gone. Returns once nothing is.
+/// Kills what is left of the run that `status` tells of, whose shim must be gone or going. Returns once nothing is.
 pub(super) fn sweep(status: &Status) {
-    if status.boot != process::boot_id() || status.shim.is_alive() {
+    if status.boot != process::boot_id() {
         return;
     }
     let group = Cgroup::at(status.cgroups.clone());

@@ -104,10 +104,65 @@ async fn environment_is_given_and_is_nowhere_to_be_seen() {
 #[tokio::test]
 async fn ports_are_free_and_differ() {
     let host = Host::new();
-    let first = host.native.free_port().await.unwrap();
-    let listener = std::net::TcpListener::bind(("127.0.0.1", first + 1));
-    host.create(&shell("true"), Some(first + 2)).await;
-    let second = host.native.free_port().await.unwrap();
-    drop(listener);
-    assert!(second > first + 2, "{first} {second}");
+    let mut given = std::collections::BTreeSet::new();
+    for slot in 1..20 {
+        let port = host.native.free_port().await.unwrap();
+        assert!(mainstay_host::native::PORTS.contains(&port) && given.insert(port), "{port} {given:?}");
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port));
+        assert!(listener.is_ok(), "{port}");
+        host.native.create(&host.stack, &shell("true"), &id("app", slot), "hash", Some(port)).await.unwrap();
+    }
+    // The last one begins a round of its own, and passes over what instances have.
+    let other = mainstay_host::native::Native::new(host.dir.path(), "/unused");
+    assert!(!given.contains(&other.free_port().await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_log_lines_but_not_the_exit_status() {
+    if !is_root() {
+        eprintln!("skipped: mounting a small tmpfs takes root");
+        return;
+    }
+    let host = Host::new();
+    let dir = host.dir.path().to_str().unwrap();
+    let mount =
+        |arguments: &[&str]| std::process::Command::new("mount").args(arguments).arg(dir).status().unwrap();
+    assert!(mount(&["-t", "tmpfs", "-o", "size=200k", "tmpfs"]).success());
+    let mut service = shell("n=0; while [ $n -lt 9000 ]; do echo line $n; n=$((n+1)); done; exit 6");
+    let options = [("max-size".to_owned(), "50m".to_owned())];
+    service.logging = Some(mainstay_model::Logging { driver: None, options: options.into() });
+    let end = host.run(&service).await;
+    assert!(mount(&["-o", "remount,size=20m"]).success());
+    host.native.start(&host.stack, &id("app", 1)).await.unwrap();
+    let lines = host.log_to_the_end(&id("app", 1)).await;
+    host.native.remove(&host.stack, &id("app", 1)).await.unwrap();
+    std::process::Command::new("umount").args(["-l", dir]).status().unwrap();
+    assert_eq!(end, (6, false));
+    assert_eq!(lines.first().unwrap().line, "line 0");
+    assert_eq!(lines.last().unwrap().line, "line 8999");
+}
+
+#[tokio::test]
+async fn a_command_starts_with_default_signals_and_three_descriptors() {
+    let host = Host::new();
+    // Left open on purpose, as a careless library does.
+    let leak = rustix::io::dup(std::fs::File::open("/dev/null").unwrap()).unwrap();
+    let id = host.start(&shell("grep -E 'Sig(Blk|Ign)' /proc/self/status; ls /proc/$$/fd; sleep 1000")).await;
+    host.line(&id, |line| line == "2" || line == "10").await;
+    for entry in std::fs::read_dir(format!("/proc/{}/fd", host.shim(&id))).unwrap() {
+        let path = entry.unwrap().path();
+        let number: i32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let target = std::fs::read_link(&path).unwrap();
+        assert!(number < 3 || target.to_str() != Some("/dev/null"), "{number} is {target:?}");
+    }
+    drop(leak);
+    host.native.stop(&host.stack, &id, Some("KILL"), Duration::ZERO).await.unwrap();
+    let lines: Vec<String> = host.log_to_the_end(&id).await.into_iter().map(|line| line.line).collect();
+    for line in &lines[..2] {
+        // 32 and 33 are the C library's own; it lets nobody reset them.
+        let set = u64::from_str_radix(line.rsplit_once('\t').unwrap().1, 16).unwrap();
+        assert_eq!(set & 0x7fff_ffff, 0, "{line}");
+    }
+    // The shell may keep 10 for its own script.
+    assert!(lines[2..].iter().all(|fd| ["0", "1", "2", "10"].contains(&fd.as_str())), "{lines:?}");
 }

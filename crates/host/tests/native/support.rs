@@ -7,7 +7,6 @@ use mainstay_model::{
 };
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 /// Long enough for any machine; reaching it is a failure.
@@ -160,6 +159,8 @@ pub fn service(command: &[&str]) -> Service {
         domainname: None,
         extra_hosts: BTreeMap::new(),
         dns: Vec::new(),
+        dns_search: Vec::new(),
+        dns_opt: Vec::new(),
         cap_add: Vec::new(),
         cap_drop: Vec::new(),
         privileged: false,
@@ -212,9 +213,4 @@ pub async fn gone(pid: i32) {
 
 pub fn is_root() -> bool {
     rustix::process::getuid().is_root()
-}
-
-/// Everything below `dir`, for a search.
-pub fn all_bytes(dir: &Path) -> Vec<u8> {
-    fs::read_dir(dir).unwrap().flat_map(|entry| fs::read(entry.unwrap().path()).unwrap_or_default()).collect()
 }

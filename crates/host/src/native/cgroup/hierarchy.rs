@@ -83,7 +83,7 @@ impl Hierarchy {
         if dir.exists() {
             fs::remove_dir(&dir)?;
         }
-        fs::create_dir_all(&dir)?;
+        make_dir(&dir)?;
         if self.version == Version::Two {
             for controller in USED.iter().filter(|controller| self.has(controller)) {
                 for place in [&self.mount, &parent] {
@@ -94,6 +94,25 @@ impl Hierarchy {
             }
         }
         Ok(dir)
+    }
+}
+
+/// Makes `dir` and its parent, which another shim, leaving, may remove in between.
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    for _ in 0..100 {
+        match fs::create_dir_all(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            made => return made,
+        }
+    }
+    fs::create_dir_all(dir)
+}
+
+#[cfg(test)]
+impl Hierarchy {
+    pub(super) fn fake(mount: &Path, version: Version, controllers: &[&str]) -> Self {
+        let controllers = controllers.iter().map(|name| (*name).to_owned()).collect();
+        Self { mount: mount.to_owned(), version, controllers }
     }
 }
 

@@ -144,6 +144,26 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_written_in_version_2() {
+        let dir = tempfile::tempdir().unwrap();
+        let resources =
+            Resources { memory: Some(1 << 20), nano_cpus: Some(1_500_000_000), ..Resources::default() };
+        let hierarchy = Hierarchy::fake(dir.path(), Version::Two, &["memory", "cpu"]);
+        let made = [(hierarchy, Ok(dir.path().to_owned()))];
+        for limit in of(&resources) {
+            limit.put(&made).unwrap();
+        }
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).ok();
+        assert_eq!(read("memory.max").unwrap(), "1048576");
+        assert_eq!(read("cpu.max").unwrap(), "150000 100000");
+        assert_eq!(
+            read("memory.swap.max"),
+            None,
+            "a default is not forced on a kernel without swap accounting"
+        );
+    }
+
+    #[test]
     fn a_missing_controller_is_named() {
         let resources = Resources { pids: Some(5), ..Resources::default() };
         let why = of(&resources)[0].put(&[]).unwrap_err();

@@ -118,8 +118,9 @@ impl Cgroup {
 pub(super) fn leave_agent() -> io::Result<()> {
     for hierarchy in Hierarchy::all().into_iter().filter(Hierarchy::is_systemd) {
         let dir = hierarchy.mount().join(PARENT).join("shims");
-        fs::create_dir_all(&dir)?;
-        fs::write(dir.join("cgroup.procs"), "0")?;
+        // The last shim of others, leaving, may remove the group before we are in.
+        let enter = || hierarchy::make_dir(&dir).and_then(|()| fs::write(dir.join("cgroup.procs"), "0"));
+        (0..100).find(|_| enter().is_ok()).map_or_else(enter, |_| Ok(()))?;
     }
     Ok(())
 }
@@ -144,4 +145,44 @@ pub(super) fn name(dir: &Path) -> String {
         path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     };
     format!("{}.{}.{:08x}", part(dir.parent()), part(Some(dir)), hasher.finish() & 0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn use_is_read_from_either_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        for (group, files) in [
+            (
+                &one,
+                [
+                    ("memory.usage_in_bytes", "1000\n"),
+                    ("memory.stat", "cache 9\ntotal_inactive_file 300\n"),
+                    ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
+                    ("cpuacct.usage", "5000\n"),
+                ],
+            ),
+            (
+                &two,
+                [
+                    ("memory.current", "1000\n"),
+                    ("memory.stat", "anon 9\ninactive_file 300\n"),
+                    ("memory.events", "low 0\noom 3\noom_kill 2\noom_group_kill 0\n"),
+                    ("cpu.stat", "usage_usec 5\nuser_usec 1\n"),
+                ],
+            ),
+        ] {
+            fs::create_dir(group).unwrap();
+            for (name, text) in files {
+                fs::write(group.join(name), text).unwrap();
+            }
+            let group = Cgroup::at(vec![dir.path().join("missing"), group.clone()]);
+            assert_eq!((group.memory(), group.cpu(), group.oom_kills()), (Some(700), Some(5000), 2));
+        }
+        let none = Cgroup::default();
+        assert_eq!((none.memory(), none.cpu(), none.oom_kills()), (None, None, 0));
+    }
 }

@@ -47,7 +47,7 @@ pub fn main(dir: &Path) -> ExitCode {
         Ok(Some(shim)) => match shim.start() {
             Ok(running) => {
                 tell(&Report::Running);
-                running.to_the_end();
+                running.see_out();
                 return ExitCode::SUCCESS;
             }
             Err(report) => report,
@@ -130,6 +130,7 @@ impl Shim {
             exited: None,
         };
         files.write_status(&status)?;
+        files.keep_reserve();
         let children = Children::adopt().map_err(NativeError::file("watch the children of", files.dir()))?;
         Ok(Some(Self { files, launch, status, cgroup, children, _lock: lock }))
     }
@@ -161,7 +162,7 @@ impl Shim {
         let launch = &self.launch;
         let argv0 = launch.argv.first().map_or("", String::as_str);
         let mut life = Life::of(launch, argv0, &self.cgroup)?;
-        life.die_with_parent = true;
+        life.die_with = Some(rustix::process::getpid());
         life.terminal = launch.tty;
         let program = life.program.clone();
         let mut command = life.command(launch, &launch.argv);

@@ -60,7 +60,7 @@ impl Running {
 
     /// Reads output until the command ends, kills what is left of it, reads the rest, and records the end. In this
     /// order: who sees the end may start the next copy, which must then be alone and find the log complete.
-    pub(super) fn to_the_end(mut self) {
+    pub(super) fn see_out(mut self) {
         let ended = self.watch();
         let at = now();
         let stuck = self.kill_rest();
@@ -171,6 +171,10 @@ pub(super) fn record(files: &Files, status: &Status) {
     for _ in 0..RECORD_TRIES {
         // An instance that was removed has nobody left who would ask.
         if files.write_status(status).is_ok() || !files.dir().exists() {
+            return;
+        }
+        files.use_reserve();
+        if files.write_status(status).is_ok() {
             return;
         }
         std::thread::sleep(Duration::from_secs(1));

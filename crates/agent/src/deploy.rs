@@ -1,0 +1,239 @@
+//! From a request to a release under way: preflight, images, the release in the journal, and the word to begin.
+//!
+//! Nothing that serves is touched here; whatever fails, fails before anything has changed.
+
+use crate::stack::StackHandle;
+use crate::waiters::{Until, Waiter, done, failed};
+use crate::{Agent, Error, clock, images, preflight, preview};
+use mainstay_api::{DeployRequest, DownRequest, Outcome, Progress, RollbackRequest};
+use mainstay_host::journal::ReleaseStatus;
+use mainstay_model::{Release, ReleaseNumber, Service, ServiceName, Stack, Transition};
+use mainstay_plan::{Blueprint, subset};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Carries out a deploy request to its end; the last thing told is `Done`. Goes on when nobody listens.
+pub(crate) async fn deploy(
+    agent: Arc<Agent>,
+    stack: StackHandle,
+    request: DeployRequest,
+    progress: UnboundedSender<Progress>,
+) {
+    let outcome = match begin(&agent, &stack, request, &progress).await {
+        Ok(None) => return,
+        Ok(Some(outcome)) => outcome,
+        Err(error) => refused(&stack, &error),
+    };
+    // Whoever asked may have gone.
+    let _ = progress.send(Progress::Done { outcome });
+}
+
+/// Goes back to an earlier release.
+pub(crate) async fn rollback(
+    agent: Arc<Agent>,
+    stack: StackHandle,
+    request: RollbackRequest,
+    progress: UnboundedSender<Progress>,
+) {
+    if let Err(error) = begin_rollback(&agent, &stack, &request, &progress).await {
+        let _ = progress.send(Progress::Done { outcome: refused(&stack, &error) });
+    }
+}
+
+/// Takes the stack down.
+pub(crate) async fn down(stack: StackHandle, request: DownRequest, progress: UnboundedSender<Progress>) {
+    let nothing = {
+        let sight = stack.sight.borrow();
+        sight.state.current.is_none() && sight.state.deploy.is_none() && sight.observed.all().next().is_none()
+    };
+    if nothing && !request.volumes {
+        let outcome = done(None, "nothing was up".into());
+        let _ = progress.send(Progress::Done { outcome });
+        return;
+    }
+    let waiter = Waiter { until: Until::Gone, progress: progress.clone() };
+    let transition = Transition::Down { volumes: request.volumes, at: clock::now() };
+    if let Err(error) = stack.record(transition, Some(waiter)).await {
+        let _ = progress.send(Progress::Done { outcome: refused(&stack, &error) });
+    }
+}
+
+fn refused(stack: &StackHandle, error: &Error) -> Outcome {
+    let release = stack.sight.borrow().state.current;
+    Outcome { log: error.log(), code: Some(error.code().into()), ..failed(release, error.whole()) }
+}
+
+/// Waits for its turn; an error when another one is under way and the caller does not want to wait.
+async fn turn(
+    stack: &StackHandle,
+    refuse: bool,
+    progress: &UnboundedSender<Progress>,
+) -> Result<tokio::sync::OwnedMutexGuard<()>, Error> {
+    let under_way = || stack.sight.borrow().state.deploy.as_ref().map(|d| d.to);
+    let guard = match Arc::clone(&stack.deploying).try_lock_owned() {
+        Ok(guard) => guard,
+        Err(_) if refuse => return Err(Error::Busy(under_way().unwrap_or(0))),
+        Err(_) => {
+            let _ = progress.send(Progress::Queued { behind: under_way().unwrap_or(0) });
+            Arc::clone(&stack.deploying).lock_owned().await
+        }
+    };
+    // One that an agent before this one began holds no lock.
+    let mut sight = stack.sight.clone();
+    if let Some(behind) = under_way() {
+        if refuse {
+            return Err(Error::Busy(behind));
+        }
+        let _ = progress.send(Progress::Queued { behind });
+        sight.wait_for(|s| s.state.deploy.is_none()).await.map_err(|_| Error::Ending)?;
+    }
+    Ok(guard)
+}
+
+/// `Some` when there is nothing to wait for.
+async fn begin(
+    agent: &Agent,
+    stack: &StackHandle,
+    mut request: DeployRequest,
+    progress: &UnboundedSender<Progress>,
+) -> Result<Option<Outcome>, Error> {
+    let _turn = turn(stack, request.refuse_if_busy, progress).await?;
+    let current = current(agent, stack).await?;
+    request.stack = wanted(current.as_ref(), &request)?;
+    if request.force_recreate {
+        mark_as_new(&mut request);
+    }
+    preflight::check(agent, &request.stack).await?;
+    let chosen = chosen(current.as_ref(), &request);
+    let mut ids = images::provide(agent, &request, &chosen, progress).await?;
+    if let Some(current) = &current {
+        for (service, id) in &current.images {
+            if request.stack.services.contains_key(service) {
+                ids.entry(service.clone()).or_insert_with(|| id.clone());
+            }
+        }
+    }
+    if let Some(outcome) = unchanged(stack, current.as_ref(), &request.stack, &ids) {
+        return Ok(Some(outcome));
+    }
+    let release = agent.journal.add_release(&request.stack, ids, clock::now()).await?;
+    let sight = stack.sight.borrow().clone();
+    let view =
+        preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);
+    let _ = progress.send(Progress::Plan { plan: view });
+    start(stack, release.number, progress).await?;
+    Ok(None)
+}
+
+async fn begin_rollback(
+    agent: &Agent,
+    stack: &StackHandle,
+    request: &RollbackRequest,
+    progress: &UnboundedSender<Progress>,
+) -> Result<(), Error> {
+    let _turn = turn(stack, request.refuse_if_busy, progress).await?;
+    let current = current(agent, stack).await?;
+    let number = match request.to {
+        Some(number) => number,
+        None => before(agent, stack, current.as_ref().map(|r| r.number)).await?,
+    };
+    let release = agent.journal.release(&stack.name, number).await?;
+    preflight::check(agent, &release.stack).await?;
+    preflight::images_exist(agent, &release).await?;
+    let sight = stack.sight.borrow().clone();
+    let view =
+        preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);
+    let _ = progress.send(Progress::Plan { plan: view });
+    start(stack, number, progress).await
+}
+
+/// Begins, and holds the turn until the deploy has ended.
+async fn start(
+    stack: &StackHandle,
+    to: ReleaseNumber,
+    progress: &UnboundedSender<Progress>,
+) -> Result<(), Error> {
+    let waiter = Waiter { until: Until::Deployed(to), progress: progress.clone() };
+    stack.record(Transition::Begin { to, at: clock::now() }, Some(waiter)).await?;
+    let mut sight = stack.sight.clone();
+    sight.wait_for(|s| s.state.deploy.is_none()).await.map_err(|_| Error::Ending)?;
+    Ok(())
+}
+
+/// The release that served before `current`.
+async fn before(
+    agent: &Agent,
+    stack: &StackHandle,
+    current: Option<ReleaseNumber>,
+) -> Result<ReleaseNumber, Error> {
+    let releases = agent.journal.releases(&stack.name).await?;
+    let served = |r: &&mainstay_host::journal::ReleaseSummary| {
+        r.status == ReleaseStatus::Superseded && Some(r.number) != current
+    };
+    releases
+        .iter()
+        .filter(served)
+        .map(|r| r.number)
+        .filter(|n| current.is_none_or(|c| *n < c))
+        .max()
+        .ok_or(Error::NoEarlierRelease)
+}
+
+pub(crate) async fn current(agent: &Agent, stack: &StackHandle) -> Result<Option<Release>, Error> {
+    let number = stack.sight.borrow().state.current;
+    match number {
+        Some(number) => Ok(Some(agent.journal.release(&stack.name, number).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The whole stack that results from what is asked for and what is there.
+pub(crate) fn wanted(current: Option<&Release>, request: &DeployRequest) -> Result<Stack, Error> {
+    let services: BTreeSet<_> = request.services.iter().cloned().collect();
+    let name = request.stack.name.clone();
+    subset(current.map(|r| &r.stack), &request.stack, &services, !request.no_deps)
+        .map_err(|unknown| Error::NoService { stack: name, service: unknown.0 })
+}
+
+/// Services whose image is looked for: the named ones and what they need, or all.
+pub(crate) fn chosen<'r>(current: Option<&Release>, request: &'r DeployRequest) -> Vec<&'r Service> {
+    let kept = |s: &&Service| {
+        let same = current
+            .is_some_and(|r| r.stack.services.get(&s.name) == Some(*s) && r.images.contains_key(&s.name));
+        !request.services.is_empty() && same && !request.services.contains(&s.name)
+    };
+    request.stack.services.values().filter(|s| !kept(s)).collect()
+}
+
+/// A label makes new instances out of unchanged definitions.
+fn mark_as_new(request: &mut DeployRequest) {
+    let stamp = clock::now().0.to_string();
+    let named: BTreeSet<_> = request.services.iter().cloned().collect();
+    for service in request.stack.services.values_mut().filter(|s| named.is_empty() || named.contains(&s.name))
+    {
+        service.labels.insert("mainstay.recreated".into(), stamp.clone());
+    }
+}
+
+fn unchanged(
+    handle: &StackHandle,
+    current: Option<&Release>,
+    stack: &Stack,
+    ids: &BTreeMap<ServiceName, String>,
+) -> Option<Outcome> {
+    let current = current.filter(|r| r.stack == *stack && r.images == *ids)?;
+    let sight = handle.sight.borrow();
+    let stopped = sight.state.stopped.is_empty();
+    let blueprint = Blueprint::new(current.clone());
+    let whole = blueprint.services().all(|s| {
+        let copies = sight
+            .observed
+            .all()
+            .filter(|i| i.id.service == s.name && Some(i.hash.as_str()) == blueprint.hash(&s.name));
+        copies.count() >= s.replicas as usize
+    });
+    (stopped && whole).then(|| {
+        done(Some(current.number), format!("nothing to do: release {} is what the files say", current.number))
+    })
+}

@@ -1,0 +1,41 @@
+//! How answers are written: JSON, streams of JSON lines, and refusals.
+
+use crate::Error;
+use axum::Json;
+use axum::body::Body;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Serialize;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::NoStack(_) | Self::NoService { .. } | Self::NoEarlierRelease => StatusCode::NOT_FOUND,
+            Self::Busy(_) | Self::GoingDown | Self::NotRunning(_) => StatusCode::CONFLICT,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let body = serde_json::json!({ "message": self.whole(), "code": self.code() });
+        (status, Json(body)).into_response()
+    }
+}
+
+/// A stream of JSON lines: everything that comes out of `from`, until its senders are gone.
+pub(super) fn lines<T: Serialize + Send + 'static>(from: UnboundedReceiver<T>) -> Response {
+    let body = stream::unfold(from, |mut from| async move {
+        let mut text = line(&from.recv().await?)?;
+        while let Ok(more) = from.try_recv() {
+            text.extend(line(&more)?);
+        }
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), from))
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(body)).into_response()
+}
+
+fn line(value: &impl Serialize) -> Option<Vec<u8>> {
+    let mut text = serde_json::to_vec(value).ok()?;
+    text.push(b'\n');
+    Some(text)
+}

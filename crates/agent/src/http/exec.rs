@@ -1,0 +1,297 @@
+//! `exec` and `run`: a command's streams as frames over an upgraded connection.
+
+use crate::runtimes::Runtimes;
+use crate::{Agent, Error, deploy};
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use mainstay_api::frame::{self, Frame};
+use mainstay_api::{CommandRequest, ExecRequest};
+use mainstay_host::docker::{self, Docker, OneOff, Output};
+use mainstay_host::native::{self, Stream};
+use mainstay_model::{Instance, RuntimeKind, Secret, ServiceName, StackName};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+
+/// Frames between the connection and the command, each way.
+const AHEAD: usize = 16;
+
+pub(super) async fn exec(
+    State(agent): State<Arc<Agent>>,
+    Path(name): Path<StackName>,
+    request: Request,
+) -> Result<Response, Error> {
+    let stack = agent.known(&name).ok_or(Error::NoStack(name))?;
+    let (upgrade, body) = split::<ExecRequest>(request).await?;
+    let instance = {
+        let sight = stack.sight.borrow();
+        let mut running = sight.observed.all().filter(|i| i.id.service == body.service && i.is_running());
+        let nth = body.index.unwrap_or(1).saturating_sub(1) as usize;
+        running.nth(nth).cloned().ok_or_else(|| Error::NotRunning(body.service.clone()))?
+    };
+    let wires = Wires::start(upgrade);
+    tokio::spawn(async move {
+        let ended =
+            in_instance(&agent.runtimes, &stack.name, &instance, &body.command, wires.input, &wires.output)
+                .await;
+        finish(&wires.output, ended).await;
+    });
+    Ok(switching())
+}
+
+pub(super) async fn run(
+    State(agent): State<Arc<Agent>>,
+    Path((name, service)): Path<(StackName, ServiceName)>,
+    request: Request,
+) -> Result<Response, Error> {
+    let stack = agent.known(&name).ok_or_else(|| Error::NoStack(name.clone()))?;
+    let (upgrade, command) = split::<CommandRequest>(request).await?;
+    let current = deploy::current(&agent, &stack).await?.ok_or_else(|| Error::NoStack(name.clone()))?;
+    let missing = || Error::NoService { stack: name.clone(), service: service.clone() };
+    let mut alone = current.stack.services.get(&service).cloned().ok_or_else(missing)?;
+    if alone.runtime() == RuntimeKind::Native {
+        let why = "`run` needs a container; for a native service use `exec`, or run its command yourself"
+            .to_owned();
+        return Err(Error::Service { service, why });
+    }
+    adapt(&mut alone, &command);
+    let image = current.images.get(&service).cloned().unwrap_or_default();
+    let docker = agent.runtimes.docker().await?;
+    let one_off_name = format!("{name}-{service}-run-{:x}", crate::clock::now().0);
+    let one_off = OneOff { stack: &current.stack, service: &alone, name: &one_off_name, image: &image };
+    let attached = docker.attach_one_off(&one_off).await?;
+    let wires = Wires::start(upgrade);
+    tokio::spawn(async move {
+        let ended = one_off_to_end(&docker, attached, wires.input, &wires.output).await;
+        finish(&wires.output, ended).await;
+    });
+    Ok(switching())
+}
+
+async fn split<T: serde::de::DeserializeOwned>(
+    mut request: Request,
+) -> Result<(hyper::upgrade::OnUpgrade, T), Error> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let body = request.into_body().collect().await.map_err(|e| Error::Request(e.to_string()))?.to_bytes();
+    let parsed = serde_json::from_slice(&body).map_err(|e| Error::Request(e.to_string()))?;
+    Ok((upgrade, parsed))
+}
+
+fn switching() -> Response {
+    let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, frame::PROTOCOL)];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
+/// The connection as two channels of frames.
+struct Wires {
+    input: mpsc::Receiver<Frame>,
+    output: mpsc::Sender<Frame>,
+}
+
+impl Wires {
+    fn start(upgrade: hyper::upgrade::OnUpgrade) -> Self {
+        let (typed, input) = mpsc::channel(AHEAD);
+        let (output, printed) = mpsc::channel(AHEAD);
+        tokio::spawn(async move {
+            match upgrade.await {
+                Ok(connection) => {
+                    let (reader, writer) = tokio::io::split(TokioIo::new(connection));
+                    tokio::spawn(read_frames(reader, typed));
+                    write_frames(writer, printed).await;
+                }
+                Err(error) => tracing::debug!(%error, "an exec connection was not upgraded"),
+            }
+        });
+        Self { input, output }
+    }
+}
+
+async fn read_frames(mut from: impl AsyncRead + Unpin, to: mpsc::Sender<Frame>) {
+    while let Ok(Some(frame)) = frame::read(&mut from).await {
+        if to.send(frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn write_frames(mut to: impl AsyncWrite + Unpin, mut from: mpsc::Receiver<Frame>) {
+    while let Some(frame) = from.recv().await {
+        let last = matches!(frame, Frame::Exit(_) | Frame::Error(_));
+        if frame::write(&mut to, &frame).await.is_err() || last {
+            break;
+        }
+    }
+    let _ = tokio::io::AsyncWriteExt::shutdown(&mut to).await;
+}
+
+async fn finish(output: &mpsc::Sender<Frame>, ended: Result<i32, Error>) {
+    let last = ended.map_or_else(|error| Frame::Error(error.whole()), Frame::Exit);
+    // Whoever listened may have gone.
+    let _ = output.send(last).await;
+}
+
+async fn in_instance(
+    runtimes: &Runtimes,
+    stack: &StackName,
+    instance: &Instance,
+    command: &CommandRequest,
+    input: mpsc::Receiver<Frame>,
+    output: &mpsc::Sender<Frame>,
+) -> Result<i32, Error> {
+    match instance.runtime {
+        RuntimeKind::Docker => {
+            in_container(&runtimes.docker().await?, &instance.handle, command, input, output).await
+        }
+        RuntimeKind::Native => {
+            let request = native::ExecRequest {
+                argv: command.argv.clone(),
+                environment: variables(command),
+                user: command.user.clone(),
+                working_dir: command.workdir.clone(),
+                tty: command.tty.is_some(),
+            };
+            let exec = runtimes.native.exec(stack, &instance.id, request).await?;
+            in_process(exec, command, input, output).await
+        }
+    }
+}
+
+async fn in_container(
+    docker: &Docker,
+    container: &str,
+    command: &CommandRequest,
+    mut input: mpsc::Receiver<Frame>,
+    output: &mpsc::Sender<Frame>,
+) -> Result<i32, Error> {
+    let request = docker::ExecRequest {
+        argv: command.argv.clone(),
+        tty: command.tty.is_some(),
+        env: variables(command),
+        user: command.user.clone(),
+        workdir: command.workdir.clone(),
+        stdin: command.stdin,
+        privileged: false,
+    };
+    let docker::ExecSession { id, input: stdin, output: mut printed } =
+        docker.exec(container, &request).await?;
+    if let Some((rows, columns)) = command.tty {
+        docker.exec_resize(&id, rows, columns).await?;
+    }
+    let mut stdin = Some(stdin);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            piece = printed.next() => match piece? {
+                Some((stream, bytes)) => if output.send(printed_frame(stream == Output::Stderr, bytes)).await.is_err() { break },
+                None => break,
+            },
+            typed = input.recv(), if open => match typed {
+                Some(Frame::Stdin(bytes)) => if let Some(stdin) = stdin.as_mut() { stdin.write(&bytes).await? },
+                Some(Frame::StdinEnd) => if let Some(stdin) = stdin.take() { stdin.close().await? },
+                Some(Frame::Resize { rows, columns }) => docker.exec_resize(&id, rows, columns).await?,
+                Some(_) => {}
+                None => open = false,
+            },
+        }
+    }
+    Ok(docker.settled(&id).await?)
+}
+
+async fn in_process(
+    exec: native::Exec,
+    command: &CommandRequest,
+    mut input: mpsc::Receiver<Frame>,
+    output: &mpsc::Sender<Frame>,
+) -> Result<i32, Error> {
+    let native::Exec { input: stdin, output: mut printed } = exec;
+    if let Some((rows, columns)) = command.tty {
+        let _ = stdin.send(native::ExecInput::Resize { rows, columns }).await;
+    }
+    if !command.stdin {
+        let _ = stdin.send(native::ExecInput::End).await;
+    }
+    let mut open = true;
+    loop {
+        tokio::select! {
+            message = printed.recv() => match message {
+                Some(native::ExecOutput::Data(stream, bytes)) => {
+                    if output.send(printed_frame(stream == Stream::Stderr, bytes)).await.is_err() {
+                        return Ok(0);
+                    }
+                }
+                Some(native::ExecOutput::Exited(code)) => return Ok(code),
+                None => return Ok(0),
+            },
+            typed = input.recv(), if open => {
+                let message = match typed {
+                    Some(Frame::Stdin(bytes)) => native::ExecInput::Data(bytes),
+                    Some(Frame::StdinEnd) => native::ExecInput::End,
+                    Some(Frame::Resize { rows, columns }) => native::ExecInput::Resize { rows, columns },
+                    Some(_) => continue,
+                    None => { open = false; continue }
+                };
+                // A command that has ended reads no more.
+                let _ = stdin.send(message).await;
+            },
+        }
+    }
+}
+
+/// Runs an attached container to its end, and removes it.
+async fn one_off_to_end(
+    docker: &Docker,
+    attached: docker::Attached,
+    mut input: mpsc::Receiver<Frame>,
+    output: &mpsc::Sender<Frame>,
+) -> Result<i32, Error> {
+    let docker::Attached { container, input: stdin, output: mut printed } = attached;
+    let run = async {
+        docker.start(&container).await?;
+        let (mut stdin, mut open) = (Some(stdin), true);
+        loop {
+            tokio::select! {
+                piece = printed.next() => match piece? {
+                    Some((stream, bytes)) => if output.send(printed_frame(stream == Output::Stderr, bytes)).await.is_err() { break },
+                    None => break,
+                },
+                typed = input.recv(), if open => match typed {
+                    Some(Frame::Stdin(bytes)) => if let Some(stdin) = stdin.as_mut() { stdin.write(&bytes).await? },
+                    Some(Frame::StdinEnd) => if let Some(stdin) = stdin.take() { stdin.close().await? },
+                    Some(_) => {}
+                    None => open = false,
+                },
+            }
+        }
+        Ok::<_, Error>(docker.wait(&container).await?)
+    };
+    let code = run.await;
+    docker.remove(&container).await?;
+    code
+}
+
+fn printed_frame(stderr: bool, bytes: Bytes) -> Frame {
+    if stderr { Frame::Stderr(bytes) } else { Frame::Stdout(bytes) }
+}
+
+/// `NAME=value` pairs of the request.
+fn variables(command: &CommandRequest) -> BTreeMap<String, Secret> {
+    let pairs = command.env.iter().filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).collect()
+}
+
+/// The service as `run` wants it.
+fn adapt(service: &mut mainstay_model::Service, command: &CommandRequest) {
+    if !command.argv.is_empty() {
+        service.command = Some(command.argv.clone());
+    }
+    service.environment.extend(variables(command));
+    service.user = command.user.clone().or(service.user.take());
+    service.working_dir = command.workdir.clone().or(service.working_dir.take());
+    service.tty = command.tty.is_some();
+    service.stdin_open = command.stdin;
+}

@@ -1,0 +1,280 @@
+//! Stacks: what they are, and what is asked of them.
+
+use super::answer::lines;
+use crate::stack::StackHandle;
+use crate::waiters::{Until, Waiter};
+use crate::{Agent, Error, clock, deploy as deploys, images, preview, view};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use mainstay_api::{
+    AgentInfo, DeployRequest, DownRequest, EngineView, PlanView, Progress, ReleaseView, RollbackRequest,
+    ServicesRequest, StackSummary, StackView,
+};
+use mainstay_model::{Failure, ServiceName, StackName, Timestamp, Transition};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+type Shared = State<Arc<Agent>>;
+
+fn known(agent: &Agent, name: StackName) -> Result<StackHandle, Error> {
+    agent.known(&name).ok_or(Error::NoStack(name))
+}
+
+pub(super) async fn info(State(agent): Shared) -> Json<AgentInfo> {
+    let engine = agent.runtimes.connected().await.map(|docker| {
+        let engine = docker.engine();
+        EngineView { version: engine.version.clone(), api: engine.api.to_string(), unreachable: None }
+    });
+    Json(AgentInfo {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        state_dir: agent.config.state_dir.display().to_string(),
+        engine,
+        edge_pid: agent.edge.pid().await,
+        http: Some(agent.http.to_string()),
+    })
+}
+
+#[derive(serde::Deserialize)]
+pub(super) struct Shutdown {
+    /// End the edge too.
+    #[serde(default)]
+    edge: bool,
+}
+
+pub(super) async fn shutdown(State(agent): Shared, Query(Shutdown { edge }): Query<Shutdown>) -> Json<bool> {
+    if edge {
+        agent.edge.end().await;
+    }
+    let token = agent.shutdown.clone();
+    // The answer first.
+    tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        token.cancel();
+    });
+    Json(true)
+}
+
+pub(super) async fn list(State(agent): Shared) -> Result<Json<Vec<StackSummary>>, Error> {
+    let mut summaries = Vec::new();
+    for stack in agent.all() {
+        summaries.push(view::summary(&agent, &stack).await?);
+    }
+    Ok(Json(summaries))
+}
+
+pub(super) async fn show(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+) -> Result<Json<StackView>, Error> {
+    let stack = known(&agent, name)?;
+    Ok(Json(view::stack(&agent, &stack).await?))
+}
+
+pub(super) async fn plan(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<DeployRequest>,
+) -> Result<Json<PlanView>, Error> {
+    let stack = agent.stack(&name).await?;
+    Ok(Json(preview::plan(&agent, &stack, request).await?))
+}
+
+pub(super) async fn deploy(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<DeployRequest>,
+) -> Result<Response, Error> {
+    let stack = agent.stack(&name).await?;
+    let (progress, told) = mpsc::unbounded_channel();
+    // Goes on when whoever asked has gone.
+    tokio::spawn(deploys::deploy(agent, stack, request, progress));
+    Ok(lines(told))
+}
+
+pub(super) async fn rollback(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<RollbackRequest>,
+) -> Result<Response, Error> {
+    let stack = known(&agent, name)?;
+    let (progress, told) = mpsc::unbounded_channel();
+    tokio::spawn(deploys::rollback(agent, stack, request, progress));
+    Ok(lines(told))
+}
+
+/// Gives up the deploy under way; one that has switched is past that.
+pub(super) async fn cancel(State(agent): Shared, Path(name): Path<StackName>) -> Result<Json<bool>, Error> {
+    let stack = known(&agent, name)?;
+    let failure = Failure { service: None, instance: None, why: "interrupted".into(), log: Vec::new() };
+    stack.record(Transition::Fail { failure }, None).await?;
+    Ok(Json(true))
+}
+
+pub(super) async fn down(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<DownRequest>,
+) -> Result<Response, Error> {
+    let stack = known(&agent, name)?;
+    let (progress, told) = mpsc::unbounded_channel();
+    tokio::spawn(deploys::down(stack, request, progress));
+    Ok(lines(told))
+}
+
+/// The services meant: those named, or all of the stack.
+async fn meant(
+    agent: &Agent,
+    stack: &StackHandle,
+    request: ServicesRequest,
+) -> Result<BTreeSet<ServiceName>, Error> {
+    let Some(current) = deploys::current(agent, stack).await? else {
+        return Err(Error::NoStack(stack.name.clone()));
+    };
+    let all: BTreeSet<_> = current.stack.services.keys().cloned().collect();
+    match request.services.iter().find(|s| !all.contains(*s)) {
+        Some(unknown) => Err(Error::NoService { stack: stack.name.clone(), service: unknown.clone() }),
+        None if request.services.is_empty() => Ok(all),
+        None => Ok(request.services.into_iter().collect()),
+    }
+}
+
+async fn ask(stack: &StackHandle, transition: Transition, until: Until) -> Result<Response, Error> {
+    let (progress, told) = mpsc::unbounded_channel();
+    stack.record(transition, Some(Waiter { until, progress })).await?;
+    Ok(lines(told))
+}
+
+pub(super) async fn stop(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Response, Error> {
+    let stack = known(&agent, name)?;
+    let services = meant(&agent, &stack, request).await?;
+    ask(&stack, Transition::Stop { services: services.clone() }, Until::Stopped(services)).await
+}
+
+pub(super) async fn start(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Response, Error> {
+    let stack = known(&agent, name)?;
+    let services = meant(&agent, &stack, request).await?;
+    ask(&stack, Transition::Start { services: services.clone(), at: clock::now() }, Until::Started(services))
+        .await
+}
+
+/// Running instances are replaced, each by one that is proven first where two may run; stopped ones are started.
+pub(super) async fn restart(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Response, Error> {
+    let stack = known(&agent, name)?;
+    let services = meant(&agent, &stack, request).await?;
+    let at = clock::now();
+    let running: BTreeSet<_> = {
+        let sight = stack.sight.borrow();
+        sight
+            .observed
+            .all()
+            .filter(|i| services.contains(&i.id.service) && i.is_running())
+            .map(|i| i.id.clone())
+            .collect()
+    };
+    let ended: BTreeSet<_> =
+        services.iter().filter(|s| !running.iter().any(|i| i.service == **s)).cloned().collect();
+    if !ended.is_empty() {
+        stack.record(Transition::Start { services: ended, at }, None).await?;
+    }
+    ask(&stack, Transition::Replace { instances: running, at }, Until::Started(services)).await
+}
+
+pub(super) async fn pull(
+    State(agent): Shared,
+    Path(_): Path<StackName>,
+    Json(request): Json<DeployRequest>,
+) -> Result<Response, Error> {
+    image_work(agent, request, false).await
+}
+
+pub(super) async fn build(
+    State(agent): Shared,
+    Path(_): Path<StackName>,
+    Json(request): Json<DeployRequest>,
+) -> Result<Response, Error> {
+    image_work(agent, request, true).await
+}
+
+async fn image_work(agent: Arc<Agent>, request: DeployRequest, build: bool) -> Result<Response, Error> {
+    let docker = agent.runtimes.docker().await?;
+    let (progress, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let outcome = match images::all(&docker, &request, build, &progress).await {
+            Ok(count) => crate::waiters::done(
+                None,
+                format!("{count} images {}", if build { "built" } else { "pulled" }),
+            ),
+            Err(error) => mainstay_api::Outcome {
+                log: error.log(),
+                code: Some(error.code().into()),
+                ..crate::waiters::failed(None, error.whole())
+            },
+        };
+        let _ = progress.send(Progress::Done { outcome });
+    });
+    Ok(lines(told))
+}
+
+pub(super) async fn releases(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+) -> Result<Json<Vec<ReleaseView>>, Error> {
+    let stack = known(&agent, name)?;
+    Ok(Json(view::releases(&agent, &stack).await?))
+}
+
+#[derive(serde::Deserialize)]
+pub(super) struct EventQuery {
+    #[serde(default)]
+    since: u64,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// Events told at most before those that follow.
+const EVENTS: usize = 1000;
+
+pub(super) async fn events(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Query(query): Query<EventQuery>,
+) -> Result<Response, Error> {
+    let stack = known(&agent, name)?;
+    let mut live = stack.events.subscribe();
+    let kept = agent.journal.events(&stack.name, Timestamp(query.since), EVENTS).await?;
+    let (tell, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        for event in kept {
+            if tell.send(event).is_err() {
+                return;
+            }
+        }
+        while query.follow {
+            match live.recv().await {
+                Ok(event) => {
+                    if tell.send(event).is_err() {
+                        return;
+                    }
+                }
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    });
+    Ok(lines(told))
+}

@@ -1,0 +1,193 @@
+//! Images of a stack: built or pulled where needed, and pinned to their ids.
+
+use crate::{Agent, Error};
+use mainstay_api::{DeployRequest, Progress, PullWish, StepState};
+use mainstay_host::docker::{BuildOrder, BuildProgress, Docker, DockerError, StepState as BuildState};
+use mainstay_model::{RuntimeKind, Service, ServiceName, Stack};
+use std::collections::BTreeMap;
+use tokio::sync::mpsc;
+
+/// What is to be done about the image of one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// It is there, with this id.
+    There(String),
+    /// It is to be pulled, and why.
+    Pull(&'static str),
+    /// It is to be built, and why.
+    Build(&'static str),
+}
+
+/// The name of a service's image: `image:`, or Compose's name for what it builds.
+pub(crate) fn reference(stack: &Stack, service: &Service) -> String {
+    service.image.clone().unwrap_or_else(|| format!("{}-{}", stack.name, service.name))
+}
+
+/// What every Docker service in `services` needs.
+pub(crate) async fn needs(
+    docker: &Docker,
+    request: &DeployRequest,
+    services: &[&Service],
+) -> Result<BTreeMap<ServiceName, Need>, Error> {
+    let mut needs = BTreeMap::new();
+    for service in services.iter().filter(|s| s.runtime() == RuntimeKind::Docker) {
+        let present = match docker.image_id(&reference(&request.stack, service)).await {
+            Ok(id) => Some(id),
+            Err(DockerError::ImageMissing { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        needs.insert(service.name.clone(), need(request, service, present)?);
+    }
+    Ok(needs)
+}
+
+fn need(request: &DeployRequest, service: &Service, present: Option<String>) -> Result<Need, Error> {
+    let policy = match request.pull {
+        PullWish::Always => "always",
+        PullWish::Never => "never",
+        PullWish::Missing => "missing",
+        PullWish::Policy => service.pull_policy.as_deref().unwrap_or("missing"),
+    };
+    let builds = service.build.is_some() && !request.no_build;
+    Ok(match present {
+        _ if builds && (request.build || policy == "build") => Need::Build("a build was asked for"),
+        _ if policy == "always" && service.build.is_none() => Need::Pull("it is pulled every time"),
+        Some(id) => Need::There(id),
+        None if builds => Need::Build("its image does not exist yet"),
+        None if policy == "never" => {
+            let image = service.image.clone().unwrap_or_default();
+            return Err(DockerError::ImageMissing { image }.into());
+        }
+        None if service.image.is_none() => {
+            let why = "it has to be built, and `--no-build` was given".to_owned();
+            return Err(Error::Service { service: service.name.clone(), why });
+        }
+        None => Need::Pull("its image is not here"),
+    })
+}
+
+/// Does what is needed, and gives the id of every image.
+pub(crate) async fn provide(
+    agent: &Agent,
+    request: &DeployRequest,
+    services: &[&Service],
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> Result<BTreeMap<ServiceName, String>, Error> {
+    if services.iter().all(|s| s.runtime() == RuntimeKind::Native) {
+        return Ok(BTreeMap::new());
+    }
+    let docker = agent.runtimes.docker().await?;
+    let needs = needs(&docker, request, services).await?;
+    let mut ids = BTreeMap::new();
+    // Services that share an image share its build.
+    let mut provided: BTreeMap<String, String> = BTreeMap::new();
+    for service in services {
+        let Some(need) = needs.get(&service.name) else { continue };
+        let image = reference(&request.stack, service);
+        let shared = provided.get(&image).cloned().filter(|_| !matches!(need, Need::There(_)));
+        let id = match (shared, need) {
+            (Some(id), _) => id,
+            (None, Need::There(id)) => id.clone(),
+            (None, Need::Pull(_)) => {
+                pull(&docker, service, &image, progress).await?;
+                docker.image_id(&image).await?
+            }
+            (None, Need::Build(_)) => {
+                build(&docker, &request.stack, service, &image, false, progress).await?
+            }
+        };
+        provided.insert(image, id.clone());
+        ids.insert(service.name.clone(), id);
+    }
+    Ok(ids)
+}
+
+/// Pulls one image with its progress.
+pub(crate) async fn pull(
+    docker: &Docker,
+    service: &Service,
+    image: &str,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> Result<(), Error> {
+    let name = service.name.clone();
+    let news = |p: mainstay_host::docker::PullProgress| {
+        // Whoever listened may have gone.
+        let _ = progress.send(Progress::Pull {
+            service: name.clone(),
+            image: image.to_owned(),
+            layer: p.layer,
+            status: p.status,
+            current: p.current.unwrap_or(0),
+            total: p.total.unwrap_or(0),
+        });
+    };
+    docker.pull(image, service.platform.as_deref(), news).await?;
+    Ok(())
+}
+
+/// Builds one image with its progress, and gives its id.
+pub(crate) async fn build(
+    docker: &Docker,
+    stack: &Stack,
+    service: &Service,
+    tag: &str,
+    no_cache: bool,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> Result<String, Error> {
+    let Some(build) = &service.build else { return Ok(docker.image_id(tag).await?) };
+    let platform = service.platform.as_deref();
+    let order = BuildOrder {
+        stack: &stack.name,
+        service: &service.name,
+        build,
+        tag,
+        platform,
+        no_cache,
+        pull: false,
+    };
+    let news = |event: BuildProgress| {
+        let (step, state, line) = match event {
+            BuildProgress::Step { name, .. } if name.starts_with("[internal]") => return,
+            BuildProgress::Step { name, state } => (name, state_of(&state), None),
+            BuildProgress::Log { step, line, .. } => (step, StepState::Running, Some(line)),
+            BuildProgress::Transfer { .. } => return,
+        };
+        let _ = progress.send(Progress::Build { service: service.name.clone(), step, state, line });
+    };
+    Ok(docker.build(&order, news).await?)
+}
+
+fn state_of(state: &BuildState) -> StepState {
+    match state {
+        BuildState::Started => StepState::Running,
+        BuildState::Done { .. } => StepState::Done,
+        BuildState::Cached => StepState::Cached,
+        BuildState::Failed { .. } => StepState::Failed,
+    }
+}
+
+/// Builds, or pulls, the images of the services that `request` names, or of all; says how many.
+pub(crate) async fn all(
+    docker: &Docker,
+    request: &DeployRequest,
+    builds: bool,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> Result<usize, Error> {
+    let named = |s: &&Service| request.services.is_empty() || request.services.contains(&s.name);
+    let mut done = std::collections::BTreeSet::new();
+    for service in request.stack.services.values().filter(named) {
+        let image = reference(&request.stack, service);
+        if builds != service.build.is_some()
+            || service.runtime() == RuntimeKind::Native
+            || !done.insert(image.clone())
+        {
+            continue;
+        }
+        if builds {
+            build(docker, &request.stack, service, &image, false, progress).await?;
+        } else {
+            pull(docker, service, &image, progress).await?;
+        }
+    }
+    Ok(done.len())
+}

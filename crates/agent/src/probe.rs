@@ -1,0 +1,196 @@
+//! Asking an instance whether it works: eagerly after its start, then at its interval.
+
+use crate::runtimes::Known;
+use crate::{Agent, Error};
+use mainstay_model::{Health, Healthcheck, Instance, Probe, Readiness, RuntimeKind, Service};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// First probe after a start. Most services need longer, but those that do not should not wait.
+const FIRST: Duration = Duration::from_millis(100);
+/// Growth of the pause between eager probes.
+const GROWTH: f64 = 1.5;
+/// Longest pause between eager probes: a service must not sit ready and unnoticed.
+const EAGER: Duration = Duration::from_secs(2);
+/// Interval of `ready:` probes; Kubernetes' default.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Time for one `ready:` probe to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Failures in a row of a `ready:` probe until the instance is unhealthy.
+const RETRIES: u32 = 3;
+/// How long a `ready:` probe may fail after the start.
+const START: Duration = Duration::from_secs(60);
+/// Longest explanation kept of a failed probe.
+const LONGEST_WHY: usize = 300;
+
+/// One question, whatever its kind, with the times that go with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Prober {
+    question: Question,
+    interval: Duration,
+    timeout: Duration,
+    retries: u32,
+    /// Failures this soon after the start do not count.
+    start: Duration,
+}
+
+#[derive(Debug, Clone)]
+enum Question {
+    /// Nothing is asked: running is ready.
+    Nothing,
+    Http {
+        path: String,
+        address: SocketAddr,
+    },
+    Tcp {
+        address: SocketAddr,
+    },
+    Exec {
+        argv: Vec<String>,
+    },
+}
+
+impl Prober {
+    /// How `instance` of `service` is asked. `of_image` is the healthcheck that its image declares.
+    pub fn new(
+        service: &Service,
+        instance: &Instance,
+        of_image: Option<Healthcheck>,
+    ) -> Result<Self, String> {
+        match (&service.readiness, of_image) {
+            (Readiness::Healthcheck { check }, _) => Ok(Self::of_check(check)),
+            (Readiness::Image, Some(check)) => Ok(Self::of_check(&check)),
+            (Readiness::Probe { probe }, _) => Self::of_probe(probe, service, instance),
+            (Readiness::Image | Readiness::Running, _) => {
+                let (interval, timeout, retries, start) = (INTERVAL, TIMEOUT, RETRIES, START);
+                Ok(Self { question: Question::Nothing, interval, timeout, retries, start })
+            }
+        }
+    }
+
+    fn of_check(check: &Healthcheck) -> Self {
+        Self {
+            question: Question::Exec { argv: check.test.clone() },
+            interval: check.interval,
+            timeout: check.timeout,
+            retries: check.retries.max(1),
+            start: check.start_period,
+        }
+    }
+
+    fn of_probe(probe: &Probe, service: &Service, instance: &Instance) -> Result<Self, String> {
+        let address = |port: &Option<u16>| {
+            let ip = instance.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            let port = instance.port.or(*port).or(service.main_port());
+            port.map(|port| SocketAddr::new(ip, port))
+                .ok_or("`ready` names no port and the service has none".to_owned())
+        };
+        let question = match probe {
+            Probe::Http { path, port } => Question::Http { path: path.clone(), address: address(port)? },
+            Probe::Tcp { port } => Question::Tcp { address: address(port)? },
+            Probe::Exec { command } => Question::Exec { argv: command.clone() },
+        };
+        Ok(Self { question, interval: INTERVAL, timeout: TIMEOUT, retries: RETRIES, start: START })
+    }
+
+    /// Asks for ever; `tell` hears every change.
+    pub async fn watch(self, agent: Arc<Agent>, known: Known, mut tell: impl FnMut(Health)) {
+        if matches!(self.question, Question::Nothing) {
+            return tell(Health::Ready);
+        }
+        let began = Instant::now();
+        let (mut pause, mut failures, mut was_ready) = (FIRST.min(self.interval), 0_u32, false);
+        loop {
+            tokio::time::sleep(pause).await;
+            match self.ask(&agent, &known).await {
+                Ok(()) => {
+                    (failures, pause) = (0, self.interval);
+                    was_ready = true;
+                    tell(Health::Ready);
+                }
+                Err(why) => {
+                    failures = failures.saturating_add(1);
+                    let patience = self.start + self.interval * self.retries;
+                    let counts = was_ready || began.elapsed() >= patience;
+                    if counts && failures >= self.retries {
+                        tell(Health::Unhealthy { why: shorten(&why) });
+                    }
+                    pause = if was_ready {
+                        self.interval
+                    } else {
+                        pause.mul_f64(GROWTH).min(EAGER).min(self.interval)
+                    };
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, agent: &Agent, known: &Known) -> Result<(), String> {
+        let within = |work| tokio::time::timeout(self.timeout, work);
+        let late = |_| format!("no answer within {:?}", self.timeout);
+        match &self.question {
+            Question::Nothing => Ok(()),
+            Question::Tcp { address } => {
+                let connected = tokio::time::timeout(self.timeout, TcpStream::connect(address)).await;
+                connected.map_err(late)?.map(drop).map_err(|e| format!("{address}: {e}"))
+            }
+            Question::Http { path, address } => within(get(path, *address)).await.map_err(late)?,
+            Question::Exec { argv } => self.exec(agent, known, argv).await.map_err(|e| e.whole())?,
+        }
+    }
+
+    async fn exec(&self, agent: &Agent, known: &Known, argv: &[String]) -> Result<Result<(), String>, Error> {
+        let (exit, output) = match known.runtime {
+            RuntimeKind::Docker => {
+                let probed = agent.runtimes.docker().await?.probe(&known.handle, argv, self.timeout).await?;
+                (probed.exit, probed.output)
+            }
+            RuntimeKind::Native => {
+                let probed = agent
+                    .runtimes
+                    .native
+                    .probe_exec(&known.stack, &known.id, argv.to_vec(), self.timeout)
+                    .await?;
+                (probed.code, probed.output)
+            }
+        };
+        Ok(match exit {
+            Some(0) => Ok(()),
+            Some(code) if output.trim().is_empty() => {
+                Err(format!("the healthcheck ended with status {code}"))
+            }
+            Some(code) => Err(format!("the healthcheck ended with status {code}: {}", output.trim())),
+            None => Err(format!("the healthcheck did not end within {:?}", self.timeout)),
+        })
+    }
+}
+
+/// `GET path`; 2xx and 3xx are ready.
+async fn get(path: &str, address: SocketAddr) -> Result<(), String> {
+    let io = |e: std::io::Error| format!("{address}: {e}");
+    let mut stream = TcpStream::connect(address).await.map_err(io)?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: mainstay\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.map_err(io)?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.map_err(io)?;
+    let status = std::str::from_utf8(&head[9..]).ok().and_then(|s| s.parse::<u16>().ok());
+    match status {
+        Some(200..=399) => Ok(()),
+        Some(status) => Err(format!("GET {path} was answered {status}")),
+        None => Err(format!("GET {path} was not answered in HTTP")),
+    }
+}
+
+fn shorten(why: &str) -> String {
+    let mut end = why.len().min(LONGEST_WHY);
+    while !why.is_char_boundary(end) {
+        end -= 1;
+    }
+    why[..end].to_owned()
+}

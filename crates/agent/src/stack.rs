@@ -1,0 +1,132 @@
+//! One task per stack: looks, decides, has steps carried out, and again. It alone changes the stack's journal.
+
+mod converge;
+mod journal;
+mod steps;
+
+use crate::observe::Healths;
+use crate::service::{News, ServiceHandle};
+use crate::waiters::Waiter;
+use crate::{Agent, Error};
+use mainstay_model::{
+    Event, InstanceId, Observed, ReleaseNumber, ServiceName, StackName, StackState, StepKey, Timestamp,
+    Transition,
+};
+use mainstay_plan::Blueprint;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// What the stack is told.
+pub(crate) enum Order {
+    /// Record a transition that a command asks for, and tell `waiter` how it goes on.
+    Record { transition: Box<Transition>, waiter: Option<Waiter>, answer: oneshot::Sender<Result<(), Error>> },
+    /// Look again: something happened outside.
+    Look,
+}
+
+/// What everybody may see of a stack.
+#[derive(Debug, Clone)]
+pub(crate) struct Sight {
+    pub state: StackState,
+    pub observed: Observed,
+    /// Why what is not done waits, from the last plan.
+    pub waiting: Vec<(ServiceName, String)>,
+}
+
+/// The way to one stack's task.
+#[derive(Clone)]
+pub(crate) struct StackHandle {
+    pub name: StackName,
+    orders: mpsc::UnboundedSender<Order>,
+    pub sight: watch::Receiver<Sight>,
+    pub events: broadcast::Sender<Event>,
+    /// Held by whoever deploys; the next one waits for it.
+    pub deploying: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl StackHandle {
+    /// Records `transition`; an error says why it was not.
+    pub async fn record(&self, transition: Transition, waiter: Option<Waiter>) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        let order = Order::Record { transition: Box::new(transition), waiter, answer };
+        self.orders.send(order).map_err(|_| Error::Ending)?;
+        answered.await.map_err(|_| Error::Ending)?
+    }
+
+    /// Asks for another look.
+    pub fn look(&self) {
+        // A task that has ended looks no more.
+        let _ = self.orders.send(Order::Look);
+    }
+}
+
+/// Events that a slow follower may lag behind.
+const EVENTS_KEPT: usize = 1024;
+
+/// Reads the stack's state and starts its task.
+pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackHandle, Error> {
+    let state = agent.journal.state(name).await?;
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let (news, heard) = mpsc::unbounded_channel();
+    let observed = blank();
+    let (show, sight) =
+        watch::channel(Sight { state: state.clone(), observed: observed.clone(), waiting: Vec::new() });
+    let (events, _) = broadcast::channel(EVENTS_KEPT);
+    let mut task = Task {
+        agent: Arc::clone(agent),
+        name: name.clone(),
+        state,
+        blueprints: BTreeMap::new(),
+        observed,
+        healths: Healths::new(),
+        services: BTreeMap::new(),
+        busy: BTreeMap::new(),
+        failures: BTreeMap::new(),
+        waiters: Vec::new(),
+        news,
+        show,
+        events: events.clone(),
+        told: BTreeMap::new(),
+        waiting: Vec::new(),
+    };
+    task.load_blueprints().await?;
+    let watcher = orders.downgrade();
+    tokio::spawn(task.run(inbox, heard));
+    converge::watch_docker(Arc::clone(agent), name.clone(), watcher.clone());
+    converge::watch_native(Arc::clone(agent), name.clone(), watcher);
+    Ok(StackHandle { name: name.clone(), orders, sight, events, deploying: Arc::default() })
+}
+
+fn blank() -> Observed {
+    Observed {
+        instances: BTreeMap::new(),
+        networks: std::collections::BTreeSet::new(),
+        volumes: std::collections::BTreeSet::new(),
+        edge: mainstay_model::Seen::Unknown("not asked yet".into()),
+        table: None,
+        free_memory: None,
+    }
+}
+
+struct Task {
+    agent: Arc<Agent>,
+    name: StackName,
+    state: StackState,
+    /// The releases that the state speaks of.
+    blueprints: BTreeMap<ReleaseNumber, Arc<Blueprint>>,
+    observed: Observed,
+    healths: Healths,
+    services: BTreeMap<ServiceName, ServiceHandle>,
+    /// Steps under way, and those that failed and are not tried again before a time.
+    busy: BTreeMap<StepKey, Option<Timestamp>>,
+    /// Failures in a row of steps about the same thing.
+    failures: BTreeMap<StepKey, u32>,
+    waiters: Vec<Waiter>,
+    news: mpsc::UnboundedSender<News>,
+    show: watch::Sender<Sight>,
+    events: broadcast::Sender<Event>,
+    /// What was last told of every instance, so that changes are told once.
+    told: BTreeMap<InstanceId, String>,
+    waiting: Vec<(ServiceName, String)>,
+}

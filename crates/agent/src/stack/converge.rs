@@ -1,0 +1,288 @@
+//! The loop: look, decide, begin, wait until something happens.
+
+use super::{Order, Sight, Task};
+use crate::carry::Landed;
+use crate::observe::{look, with_health};
+use crate::service::{Control, News, ServiceHandle};
+use crate::{Agent, Error, clock};
+use mainstay_api::Progress;
+use mainstay_host::docker::News as DockerNews;
+use mainstay_model::{Health, InstanceState, Plan, RuntimeKind, Seen, StackName, Step, StepKey, Timestamp};
+use mainstay_plan::{Blueprint, Input, next};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Looked at again even when nothing is heard: events can be missed.
+const IDLE: Duration = Duration::from_secs(5);
+/// How often the edge is asked what is still open while something drains.
+const DRAINING: Duration = Duration::from_millis(50);
+/// Rests this long after the first of several things that happen together.
+const TOGETHER: Duration = Duration::from_millis(1);
+
+impl Task {
+    pub(super) async fn run(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Order>,
+        mut heard: mpsc::UnboundedReceiver<News>,
+    ) {
+        let shutdown = self.agent.shutdown.clone();
+        let mut look_again = true;
+        loop {
+            if look_again {
+                let needs = self.runtimes();
+                self.observed = look(&self.agent, &self.name, &needs).await;
+            }
+            with_health(&mut self.observed, &self.healths);
+            self.probe();
+            let wake = self.decide().await;
+            look_again = tokio::select! {
+                () = shutdown.cancelled() => return,
+                order = inbox.recv() => match order {
+                    Some(order) => { self.take(order).await; true }
+                    None => return,
+                },
+                Some(news) = heard.recv() => self.hear(news).await,
+                () = tokio::time::sleep(wake) => true,
+            };
+            tokio::time::sleep(TOGETHER).await;
+            while let Ok(news) = heard.try_recv() {
+                look_again |= self.hear(news).await;
+            }
+        }
+    }
+
+    /// Runtimes that the stack has, or may have, instances on.
+    fn runtimes(&self) -> BTreeSet<RuntimeKind> {
+        self.blueprints.values().flat_map(|b| b.services().map(mainstay_model::Service::runtime)).collect()
+    }
+
+    /// Plans and begins what can be begun; says how long to wait at most.
+    async fn decide(&mut self) -> Duration {
+        for _ in 0..64 {
+            let plan = self.plan();
+            self.waiting = plan.waiting.iter().map(|w| (w.service.clone(), w.why.clone())).collect();
+            self.tell_changes();
+            let only_records = plan.steps.iter().all(|(step, _)| matches!(step, Step::Record { .. }));
+            if !plan.steps.is_empty() && only_records {
+                if !self.record_all(&plan).await {
+                    break;
+                }
+                continue;
+            }
+            self.begin(&plan).await;
+            self.show();
+            self.finish_waiters(plan.steps.is_empty());
+            return self.pause(&plan);
+        }
+        self.show();
+        IDLE
+    }
+
+    fn plan(&mut self) -> Plan {
+        let now = clock::now();
+        self.busy.retain(|_, until| until.is_none_or(|until| until > now));
+        let busy: BTreeSet<StepKey> = self.busy.keys().cloned().collect();
+
+        next(&Input {
+            stack: &self.name,
+            state: &self.state,
+            releases: &self.blueprints,
+            observed: &self.observed,
+            busy: &busy,
+            http: self.agent.http,
+            now,
+            seed: u64::from(std::process::id()),
+        })
+    }
+
+    fn pause(&self, plan: &Plan) -> Duration {
+        let now = clock::now();
+        let retries = self.busy.values().flatten().min();
+        let due = plan
+            .wake
+            .iter()
+            .chain(retries)
+            .min()
+            .map(|at| Duration::from_millis(at.0.saturating_sub(now.0) + 1));
+        let most = if self.state.leaving.is_empty() { IDLE } else { DRAINING };
+        due.map_or(most, |due| due.min(most))
+    }
+
+    /// True when the host has to be looked at again because of what was heard.
+    async fn hear(&mut self, news: News) -> bool {
+        match news {
+            News::Landed { key, outcome } => {
+                self.busy.remove(&key);
+                self.landed(key, outcome).await;
+                true
+            }
+            News::Health { instance, since, health } => {
+                self.healths.insert(instance, (since, health));
+                false
+            }
+            News::JobLine { service, line } => {
+                self.tell(&Progress::Job { service, line });
+                false
+            }
+        }
+    }
+
+    async fn landed(&mut self, key: StepKey, outcome: Result<Landed, Error>) {
+        match outcome {
+            Ok(Landed::Done) => {
+                self.failures.remove(&key);
+                self.tell_step(&key, mainstay_api::StepState::Done);
+            }
+            Ok(Landed::Job { code, oom, log }) => self.job_ended(&key, code, oom, log).await,
+            Err(error) => self.step_failed(key, &error).await,
+        }
+    }
+
+    /// Tells every service what to probe.
+    fn probe(&mut self) {
+        let mut by_service: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for instance in self.observed.all().filter(|i| i.is_running()) {
+            by_service.entry(instance.id.service.clone()).or_default().push(instance.clone());
+        }
+        let blind = self.observed.instances.values().any(|seen| matches!(seen, Seen::Unknown(_)));
+        if blind {
+            return;
+        }
+        let present: BTreeSet<_> = self.observed.all().map(|i| i.id.clone()).collect();
+        self.healths.retain(|id, _| present.contains(id));
+        for (name, instances) in by_service {
+            let definition = instances.iter().find_map(|instance| {
+                let made_from = |b: &&Arc<Blueprint>| b.hash(&name) == Some(instance.hash.as_str());
+                let blueprint = self
+                    .blueprints
+                    .values()
+                    .find(made_from)
+                    .or_else(|| self.blueprints.values().next_back())?;
+                Some((blueprint.service(&name)?.clone(), blueprint.release.images.get(&name).cloned()))
+            });
+            if let Some((service, image)) = definition {
+                self.service(&name).tell(Control::Probe { service: Box::new(service), image, instances });
+            }
+        }
+    }
+
+    pub(super) fn service(&mut self, name: &mainstay_model::ServiceName) -> &ServiceHandle {
+        let (agent, stack, news) = (&self.agent, &self.name, &self.news);
+        self.services.entry(name.clone()).or_insert_with(|| ServiceHandle::start(agent, stack, news.clone()))
+    }
+
+    fn show(&self) {
+        let (state, observed, waiting) = (self.state.clone(), self.observed.clone(), self.waiting.clone());
+        self.show.send_replace(Sight { state, observed, waiting });
+    }
+
+    /// Tells what changed about instances since the last look.
+    fn tell_changes(&mut self) {
+        let mut now = BTreeMap::new();
+        for instance in self.observed.all() {
+            let word = match (&instance.state, &instance.health) {
+                (InstanceState::Running { .. }, Health::Ready) => "ready".to_owned(),
+                (InstanceState::Running { .. }, Health::Starting) => "starting".to_owned(),
+                (InstanceState::Running { .. }, Health::Unhealthy { why }) => format!("unhealthy: {why}"),
+                (InstanceState::Exited { oom: true, .. }, _) => "killed for lack of memory".to_owned(),
+                (InstanceState::Exited { code, .. }, _) => format!("exited ({code})"),
+                (InstanceState::Created, _) => "created".to_owned(),
+                (InstanceState::Restarting, _) => "restarting".to_owned(),
+                (InstanceState::Paused, _) => "paused".to_owned(),
+                (InstanceState::Dead, _) => "dead".to_owned(),
+            };
+            now.insert(instance.id.clone(), word);
+        }
+        let changes: Vec<_> = now.iter().filter(|(id, word)| self.told.get(*id) != Some(*word)).collect();
+        for (id, word) in changes {
+            self.tell(&Progress::Instance { instance: id.clone(), state: word.clone() });
+            self.instance_event(id, word);
+        }
+        self.told = now;
+    }
+
+    /// Tells everybody who waits; those who hung up are forgotten.
+    pub(super) fn tell(&self, progress: &Progress) {
+        for waiter in &self.waiters {
+            waiter.tell(progress.clone());
+        }
+    }
+
+    async fn take(&mut self, order: Order) {
+        match order {
+            Order::Look => {}
+            Order::Record { transition, waiter, answer } => {
+                let outcome = self.command(&transition).await;
+                if outcome.is_ok() {
+                    self.waiters.extend(waiter);
+                }
+                // Whoever asked may have gone.
+                let _ = answer.send(outcome);
+            }
+        }
+    }
+}
+
+/// Follows the Engine's events for a stack, once there is an Engine, for as long as its task runs.
+pub(super) fn watch_docker(agent: Arc<Agent>, stack: StackName, orders: mpsc::WeakUnboundedSender<Order>) {
+    tokio::spawn(async move {
+        let docker = loop {
+            if let Some(docker) = agent.runtimes.connected().await {
+                break docker;
+            }
+            tokio::select! {
+                () = agent.shutdown.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+        };
+        let mut events = docker.events(Some(&stack));
+        loop {
+            let news = tokio::select! {
+                () = agent.shutdown.cancelled() => return,
+                news = events.next() => news,
+            };
+            if let DockerNews::Lost(error) = &news {
+                tracing::debug!(%error, "lost the Engine's events");
+            }
+            match orders.upgrade() {
+                Some(orders) => drop(orders.send(Order::Look)),
+                None => return,
+            }
+        }
+    });
+}
+
+/// Follows what happens to native instances of a stack for as long as its task runs.
+pub(super) fn watch_native(agent: Arc<Agent>, stack: StackName, orders: mpsc::WeakUnboundedSender<Order>) {
+    tokio::spawn(async move {
+        let mut changes = match agent.runtimes.native.changes() {
+            Ok(changes) => changes,
+            Err(error) => {
+                tracing::warn!(%error, "cannot watch native instances; they are looked at every few seconds");
+                return;
+            }
+        };
+        loop {
+            let change = tokio::select! {
+                () = agent.shutdown.cancelled() => return,
+                change = changes.next() => change,
+            };
+            match (change, orders.upgrade()) {
+                (Ok(change), Some(orders)) if change.stack == stack => drop(orders.send(Order::Look)),
+                (Ok(_), Some(_)) => {}
+                (Err(error), _) => {
+                    tracing::warn!(%error, "no longer watch native instances");
+                    return;
+                }
+                (_, None) => return,
+            }
+        }
+    });
+}
+
+/// When something that failed `times` in a row is tried again.
+pub(super) fn retry_at(times: u32) -> Timestamp {
+    clock::now() + Duration::from_millis(200).saturating_mul(1 << times.min(7))
+}

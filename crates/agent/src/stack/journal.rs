@@ -1,0 +1,156 @@
+//! Changing the stack's state: written first, then believed.
+
+use super::Task;
+use crate::Error;
+use mainstay_api::Progress;
+use mainstay_host::journal::Outcome as Ending;
+use mainstay_model::{EventKind, Failure, Phase, Plan, StackState, Step, Transition, Wish};
+use mainstay_plan::{Blueprint, apply};
+use std::sync::Arc;
+
+impl Task {
+    /// Reads the releases that the state speaks of and forgets the others.
+    pub(super) async fn load_blueprints(&mut self) -> Result<(), Error> {
+        let deploy = self.state.deploy.iter().flat_map(|d| [Some(d.to), d.from]);
+        let needed: Vec<_> = deploy.chain([self.state.current]).flatten().collect();
+        self.blueprints.retain(|number, _| needed.contains(number));
+        for number in needed {
+            if !self.blueprints.contains_key(&number) {
+                let release = self.agent.journal.release(&self.name, number).await?;
+                self.blueprints.insert(number, Arc::new(Blueprint::new(release)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what a command asks for, if it may now.
+    pub(super) async fn command(&mut self, transition: &Transition) -> Result<(), Error> {
+        let deploy = self.state.deploy.as_ref().map(|d| d.to);
+        match (transition, deploy) {
+            (
+                Transition::Begin { .. }
+                | Transition::Stop { .. }
+                | Transition::Start { .. }
+                | Transition::Replace { .. },
+                Some(to),
+            ) => {
+                return Err(Error::Busy(to));
+            }
+            (Transition::Begin { .. } | Transition::Start { .. }, None) if self.state.wish != Wish::Up => {
+                return Err(Error::GoingDown);
+            }
+            _ => {}
+        }
+        self.record(transition).await
+    }
+
+    /// Records every transition of `plan`; false when the journal would not.
+    pub(super) async fn record_all(&mut self, plan: &Plan) -> bool {
+        for (step, why) in &plan.steps {
+            let Step::Record { transition } = step else { continue };
+            let transition = self.with_log(transition).await;
+            if let Err(error) = self.record(&transition).await {
+                tracing::error!(stack = %self.name, error = error.whole(), "cannot write the journal");
+                self.busy.insert(mainstay_model::StepKey::Journal, Some(super::converge::retry_at(3)));
+                return false;
+            }
+            tracing::info!(stack = %self.name, ?transition, why, "recorded");
+        }
+        true
+    }
+
+    /// A failure gets the last lines of the log of whom it blames.
+    async fn with_log(&self, transition: &Transition) -> Transition {
+        match transition {
+            Transition::Fail { failure: Failure { instance: Some(id), log, service, why } }
+                if log.is_empty() =>
+            {
+                let log = self.last_lines(id).await;
+                let (service, instance, why) = (service.clone(), Some(id.clone()), why.clone());
+                Transition::Fail { failure: Failure { service, instance, why, log } }
+            }
+            other => other.clone(),
+        }
+    }
+
+    async fn record(&mut self, transition: &Transition) -> Result<(), Error> {
+        let after = apply(&self.state, transition);
+        self.agent.journal.record(&self.name, transition, &after, self.state.generation).await?;
+        let before = std::mem::replace(&mut self.state, after);
+        if let Err(error) = self.load_blueprints().await {
+            tracing::error!(error = error.whole(), "cannot read a release");
+        }
+        self.after(&before, transition).await;
+        Ok(())
+    }
+
+    /// What others have to know of a change.
+    async fn after(&mut self, before: &StackState, transition: &Transition) {
+        match transition {
+            Transition::Begin { to, .. } => {
+                self.failures.clear();
+                self.event(EventKind::DeployStarted, None, None, format!("release {to} is being deployed"));
+            }
+            Transition::Switch { .. } => {
+                if let Some(release) = self.state.deploy.as_ref().map(|d| d.to) {
+                    self.tell(&Progress::Switched { release });
+                    self.event(
+                        EventKind::DeploySwitched,
+                        None,
+                        None,
+                        format!("release {release} takes the traffic"),
+                    );
+                }
+            }
+            Transition::Fail { failure } => {
+                self.event(EventKind::DeployFailed, failure.service.clone(), None, failure.why.clone())
+            }
+            Transition::Settle => self.settled(before).await,
+            Transition::Gone => self.agent.edge.forget(&self.name).await,
+            _ => {}
+        }
+    }
+
+    async fn settled(&mut self, before: &StackState) {
+        let state = self.state.clone();
+        self.waiters.retain(|waiter| match waiter.settled(before, &state) {
+            Some(outcome) => {
+                waiter.tell(Progress::Done { outcome });
+                false
+            }
+            None => true,
+        });
+        let Some(deploy) = &before.deploy else { return };
+        let (ending, kind, text) = match &deploy.phase {
+            Phase::Undoing { .. } => (Ending::Failed, EventKind::DeployUndone, "was undone"),
+            _ => (Ending::Served, EventKind::DeployFinished, "is deployed"),
+        };
+        self.event(kind, None, None, format!("release {} {text}", deploy.to));
+        let (journal, name) = (&self.agent.journal, &self.name);
+        if let Err(error) = journal.mark_release(name, deploy.to, ending).await {
+            tracing::warn!(%error, "cannot note how a release ended");
+        }
+        if let Err(error) = journal.prune(name).await {
+            tracing::warn!(%error, "cannot prune releases");
+        }
+        if let Some(docker) = self.agent.runtimes.connected().await {
+            let _ = docker.remove_jobs(name).await;
+        }
+    }
+
+    /// Tells those whose wish has come true.
+    pub(super) fn finish_waiters(&mut self, nothing_planned: bool) {
+        let current = self.blueprints.get(&self.state.current.unwrap_or(0)).cloned();
+        let at_rest = nothing_planned && self.busy.is_empty();
+        let (state, observed) = (&self.state, &self.observed);
+        self.waiters.retain(|waiter| {
+            match waiter.resting(state, observed, current.as_deref()).filter(|_| at_rest) {
+                Some(outcome) => {
+                    waiter.tell(Progress::Done { outcome });
+                    false
+                }
+                None => !waiter.progress.is_closed(),
+            }
+        });
+    }
+}

@@ -1,0 +1,223 @@
+//! Beginning steps, and what follows from how they ended.
+
+use super::Task;
+use super::converge::retry_at;
+use crate::carry::Order;
+use crate::runtimes::Known;
+use crate::service::Control;
+use crate::{Error, clock};
+use mainstay_api::{Progress, StepState};
+use mainstay_model::{
+    Event, EventKind, Failure, InstanceId, Phase, Plan, ServiceName, Step, StepKey, Transition,
+};
+use mainstay_plan::Blueprint;
+use std::sync::Arc;
+
+/// Lines of a log shown with a failure.
+const LOG_LINES: usize = 20;
+
+impl Task {
+    /// Begins every step of `plan`, unless the state has moved on since it was made.
+    pub(super) async fn begin(&mut self, plan: &Plan) {
+        for (step, why) in &plan.steps {
+            if plan.generation != self.state.generation {
+                return;
+            }
+            let key = step.key();
+            self.tell_begin(step, why);
+            if let Step::Route { table } = step {
+                match self.agent.edge.apply(&self.name, table).await {
+                    Ok(()) => {
+                        self.failures.remove(&key);
+                        self.observed.table = self.agent.edge.part(&self.name);
+                    }
+                    Err(error) => self.step_failed(key, &error).await,
+                }
+                continue;
+            }
+            let Some(order) = self.order(step) else { continue };
+            self.busy.insert(key.clone(), None);
+            let service = service_of(step).unwrap_or_else(|| self.any_service());
+            self.service(&service).tell(Control::Carry(Box::new(order)));
+        }
+    }
+
+    fn order(&self, step: &Step) -> Option<Order> {
+        let known = |id: &InstanceId| {
+            let instance = self.observed.all().find(|i| i.id == *id)?;
+            let (id, runtime, handle) = (instance.id.clone(), instance.runtime, instance.handle.clone());
+            Some(Known { stack: self.name.clone(), id, runtime, handle })
+        };
+        let (release, instance) = match step {
+            Step::Create { release, .. } | Step::RunJob { release, .. } => (Some(*release), None),
+            Step::CreateNetwork { release, .. } | Step::CreateVolume { release, .. } => {
+                (Some(*release), None)
+            }
+            Step::Start { instance }
+            | Step::Stop { instance, .. }
+            | Step::Remove { instance }
+            | Step::Rename { instance, .. } => (None, known(instance)),
+            Step::RemoveNetwork { .. }
+            | Step::RemoveVolume { .. }
+            | Step::Record { .. }
+            | Step::Route { .. } => (None, None),
+        };
+        let blueprint = match release {
+            Some(number) => self.blueprints.get(&number),
+            None => self.blueprints.values().next_back(),
+        };
+        Some(Order { step: step.clone(), blueprint: Arc::clone(blueprint?), known: instance })
+    }
+
+    /// Networks and volumes are nobody's own; whichever service comes first carries their steps.
+    fn any_service(&self) -> ServiceName {
+        let first =
+            self.blueprints.values().next_back().and_then(|b| b.services().next().map(|s| s.name.clone()));
+        first.unwrap_or_else(|| ServiceName::new("stack").unwrap_or_else(|_| unreachable!("a valid name")))
+    }
+
+    /// After a failure: tried again a little later, or the deploy is given up.
+    pub(super) async fn step_failed(&mut self, key: StepKey, error: &Error) {
+        let times = self.failures.entry(key.clone()).or_insert(0);
+        *times += 1;
+        let times = *times;
+        self.busy.insert(key.clone(), Some(retry_at(times)));
+        let service = service_of_key(&key);
+        let message = error.whole();
+        tracing::warn!(stack = %self.name, ?key, %message, "a step failed");
+        self.tell_step(&key, StepState::Failed);
+        self.event(EventKind::StepFailed, service.clone(), None, message.clone());
+        let proving = self.state.deploy.as_ref().is_some_and(|d| d.phase == Phase::Proving);
+        if proving && !error.is_passing() {
+            let instance = match &key {
+                StepKey::Instance(id) | StepKey::Name(id) => Some(id.clone()),
+                _ => None,
+            };
+            let failure = Failure { service, instance, why: message, log: error.log() };
+            self.fail(failure).await;
+        }
+    }
+
+    pub(super) async fn job_ended(&mut self, key: &StepKey, code: i32, oom: bool, log: Vec<String>) {
+        let StepKey::Job(service) = key else { return };
+        if code == 0 {
+            self.tell_step(key, StepState::Done);
+            let transition = Transition::JobDone { service: service.clone() };
+            if let Err(error) = self.command(&transition).await {
+                tracing::warn!(%error, "cannot record the end of a release job");
+            }
+            return;
+        }
+        self.tell_step(key, StepState::Failed);
+        let how = if oom {
+            "was killed for lack of memory".to_owned()
+        } else {
+            format!("ended with status {code}")
+        };
+        let why = format!("the release job of `{service}` {how}");
+        self.fail(Failure { service: Some(service.clone()), instance: None, why, log }).await;
+    }
+
+    async fn fail(&mut self, failure: Failure) {
+        if let Err(error) = self.command(&Transition::Fail { failure }).await {
+            tracing::warn!(%error, "cannot record that the deploy failed");
+        }
+    }
+
+    /// The last lines that the instance at fault printed.
+    pub(super) async fn last_lines(&self, id: &InstanceId) -> Vec<String> {
+        let Some(instance) = self.observed.all().find(|i| i.id == *id) else { return Vec::new() };
+        crate::http::logs::last_lines(&self.agent, &self.name, instance, LOG_LINES).await
+    }
+
+    fn tell_begin(&self, step: &Step, why: &str) {
+        let (name, subject) = describe(step);
+        if matches!(step, Step::Route { .. }) {
+            return;
+        }
+        tracing::info!(stack = %self.name, step = name, subject, why, "step");
+        self.event(EventKind::StepStarted, service_of(step), None, format!("{name} {subject}: {why}"));
+        self.tell(&Progress::Step {
+            name: name.into(),
+            subject,
+            why: why.to_owned(),
+            state: StepState::Running,
+        });
+    }
+
+    pub(super) fn tell_step(&self, key: &StepKey, state: StepState) {
+        let subject = match key {
+            StepKey::Instance(id) | StepKey::Name(id) => id.to_string(),
+            StepKey::Job(service) => service.to_string(),
+            StepKey::Network(key) | StepKey::Volume(key) => key.clone(),
+            StepKey::Journal | StepKey::Edge => return,
+        };
+        self.tell(&Progress::Step { name: String::new(), subject, why: String::new(), state });
+    }
+
+    /// Keeps an event and tells it to whoever follows.
+    pub(super) fn event(
+        &self,
+        kind: EventKind,
+        service: Option<ServiceName>,
+        instance: Option<String>,
+        message: String,
+    ) {
+        let release = self.state.deploy.as_ref().map(|d| d.to).or(self.state.current);
+        let event =
+            Event { at: clock::now(), stack: self.name.clone(), service, instance, release, kind, message };
+        let _ = self.events.send(event.clone());
+        let journal = self.agent.journal.clone();
+        tokio::spawn(async move {
+            if let Err(error) = journal.add_event(&event).await {
+                tracing::warn!(%error, "cannot keep an event");
+            }
+        });
+    }
+
+    pub(super) fn instance_event(&self, id: &InstanceId, word: &str) {
+        let kind = match word {
+            "ready" => EventKind::Ready,
+            "killed for lack of memory" => EventKind::OutOfMemory,
+            _ if word.starts_with("unhealthy") => EventKind::Unhealthy,
+            _ if word.starts_with("exited") => EventKind::Exited,
+            "restarting" => EventKind::Restarted,
+            _ => return,
+        };
+        self.event(kind, Some(id.service.clone()), Some(id.to_string()), format!("{id} is {word}"));
+    }
+
+    /// Whether `blueprint` is the one an instance was made from.
+    pub(super) fn blueprint_of(&self, service: &ServiceName, hash: &str) -> Option<&Arc<Blueprint>> {
+        self.blueprints.values().find(|b| b.hash(service) == Some(hash))
+    }
+}
+
+fn service_of(step: &Step) -> Option<ServiceName> {
+    service_of_key(&step.key())
+}
+
+fn service_of_key(key: &StepKey) -> Option<ServiceName> {
+    match key {
+        StepKey::Instance(id) | StepKey::Name(id) => Some(id.service.clone()),
+        StepKey::Job(service) => Some(service.clone()),
+        _ => None,
+    }
+}
+
+fn describe(step: &Step) -> (&'static str, String) {
+    match step {
+        Step::Record { .. } => ("record", String::new()),
+        Step::CreateNetwork { key, .. } => ("create network", key.clone()),
+        Step::CreateVolume { key, .. } => ("create volume", key.clone()),
+        Step::Create { instance, .. } => ("create", instance.to_string()),
+        Step::Start { instance } => ("start", instance.to_string()),
+        Step::Stop { instance, .. } => ("stop", instance.to_string()),
+        Step::Remove { instance } => ("remove", instance.to_string()),
+        Step::Rename { instance, .. } => ("rename", instance.to_string()),
+        Step::RunJob { service, .. } => ("run release job of", service.to_string()),
+        Step::Route { .. } => ("route", String::new()),
+        Step::RemoveNetwork { key } => ("remove network", key.clone()),
+        Step::RemoveVolume { key } => ("remove volume", key.clone()),
+    }
+}

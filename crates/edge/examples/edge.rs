@@ -1,0 +1,15 @@
+//! The edge alone, for benchmarks and for looking at it: `edge CONTROL TABLE WORKERS`.
+
+use mainstay_edge::{Config, run};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let mut next = || arguments.next().ok_or("usage: edge CONTROL TABLE WORKERS");
+    let (control, table) = (next()?.into(), next()?.into());
+    let workers = next()?.parse()?;
+    run(Config { control, table, workers, user: None })?;
+    Ok(())
+}

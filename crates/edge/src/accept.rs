@@ -1,0 +1,91 @@
+//! Accepting connections and handing them to what their listener speaks.
+//!
+//! Knows nothing about what is spoken.
+
+use crate::clock::Deadline;
+use crate::table::Kind;
+use crate::worker::Worker;
+use crate::{h1, tunnel};
+use rustix::net::SocketFlags;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+use tokio::net::{TcpListener, TcpStream};
+
+/// How long accepting pauses when the process has no file descriptor left: connections close meanwhile, and
+/// the kernel's queue holds those that wait.
+const PAUSE_WHEN_FULL: u64 = 100;
+
+/// Accepts for as long as the listener is open.
+pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<TcpListener>, address: SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => begin(&worker, stream, peer, address),
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%address, %error, "cannot accept; trying again");
+                pause().await;
+            }
+        }
+    }
+}
+
+/// Accepts what already waits in the queue of a listener that is about to be closed. The queue itself is asked:
+/// the reactor may not have heard of all that is in it.
+pub(crate) fn drain(worker: &Rc<Worker>, listener: &TcpListener, address: SocketAddr) {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    while let Ok((socket, peer)) = rustix::net::acceptfrom_with(listener, flags) {
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        let stream = TcpStream::from_std(std::net::TcpStream::from(socket));
+        if let (Some(peer), Ok(stream)) = (peer, stream) {
+            begin(worker, stream, peer, address);
+        }
+    }
+}
+
+fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone before it began");
+        return;
+    }
+    let open = OpenConnection::new(worker.clone());
+    match worker.table().kind(address) {
+        // While a listener is being closed its address is in no table any more; what waited is HTTP or will
+        // be told so.
+        Some(Kind::Http) | None => {
+            tokio::task::spawn_local(async move { h1::serve(&open.0, stream, peer).await });
+        }
+        Some(Kind::Tcp(_)) => {
+            tokio::task::spawn_local(async move { tunnel::serve_tcp(&open.0, stream, address).await });
+        }
+    }
+}
+
+/// Counts a connection of its worker until dropped.
+struct OpenConnection(Rc<Worker>);
+
+impl OpenConnection {
+    fn new(worker: Rc<Worker>) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        Self(worker)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+async fn pause() {
+    let deadline = Deadline::new();
+    deadline.arm(PAUSE_WHEN_FULL);
+    poll_fn(|cx| if deadline.passed(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+}

@@ -1,0 +1,160 @@
+//! Time inside the data plane: a coarse monotonic clock, and deadlines without a timer per request.
+//!
+//! Setting a deadline is a store; one tick per thread looks at all of them and wakes the tasks that are late. So
+//! a deadline passes at most [`TICK`] late and never early by more than the coarse clock's few milliseconds.
+//! Knows nothing about what is being waited for.
+
+use crate::target::TargetState;
+use mainstay_model::Timestamp;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Milliseconds of the monotonic clock.
+pub(crate) type Millis = u64;
+
+/// "Never", for a deadline.
+pub(crate) const NEVER: Millis = Millis::MAX;
+
+/// How often a thread looks for late deadlines. A tenth of a second is well under any sensible timeout, and
+/// looking at 10,000 deadlines ten times a second costs under 0.1 % of a core.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// Now, by the kernel's coarse clock (4 ms steps): it is read several times a request and costs a few
+/// nanoseconds.
+pub(crate) fn now() -> Millis {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
+/// The wall clock, as tables speak of it.
+pub(crate) fn wall() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The monotonic time at which the wall clock will show `at`, if nobody sets it meanwhile.
+pub(crate) fn from_wall(at: Timestamp) -> Millis {
+    now().saturating_add(millis(at.since(wall())))
+}
+
+/// A duration in milliseconds, saturating.
+pub(crate) fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(NEVER)
+}
+
+thread_local! {
+    static SLOTS: RefCell<Slots> = const { RefCell::new(Slots { used: Vec::new(), free: Vec::new() }) };
+}
+
+struct Slots {
+    used: Vec<Option<Rc<Slot>>>,
+    free: Vec<usize>,
+}
+
+struct Slot {
+    at: Cell<Millis>,
+    /// The target's drain deadline passed: what is under way ends now, whatever `at` says.
+    cut: Cell<bool>,
+    waker: RefCell<Waker>,
+    target: RefCell<Option<Arc<TargetState>>>,
+}
+
+/// The deadline of whatever a task waits for at the moment.
+pub(crate) struct Deadline {
+    slot: Rc<Slot>,
+    index: usize,
+}
+
+impl Deadline {
+    /// A deadline that never passes until it is armed.
+    pub(crate) fn new() -> Self {
+        let slot = Rc::new(Slot {
+            at: Cell::new(NEVER),
+            cut: Cell::new(false),
+            waker: RefCell::new(Waker::noop().clone()),
+            target: RefCell::new(None),
+        });
+        let index = SLOTS.with_borrow_mut(|slots| match slots.free.pop() {
+            Some(index) => {
+                slots.used[index] = Some(slot.clone());
+                index
+            }
+            None => {
+                slots.used.push(Some(slot.clone()));
+                slots.used.len() - 1
+            }
+        });
+        Self { slot, index }
+    }
+
+    /// Passes `after` milliseconds from now.
+    pub(crate) fn arm(&self, after: Millis) {
+        self.slot.at.set(now().saturating_add(after));
+    }
+
+    /// Passes at the given time.
+    pub(crate) fn arm_at(&self, at: Millis) {
+        self.slot.at.set(at);
+    }
+
+    /// Does not pass until armed again, unless the target's drain deadline does.
+    pub(crate) fn disarm(&self) {
+        self.slot.at.set(NEVER);
+    }
+
+    /// From now on the drain deadline of `target` counts too.
+    pub(crate) fn follow(&self, target: Option<Arc<TargetState>>) {
+        self.slot.cut.set(false);
+        *self.slot.target.borrow_mut() = target;
+    }
+
+    /// Whether the drain deadline of the followed target passed.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.slot.cut.get()
+    }
+
+    /// Whether the deadline passed; when not, the task of `cx` is woken once it does.
+    pub(crate) fn passed(&self, cx: &Context<'_>) -> bool {
+        if self.slot.cut.get() || now() >= self.slot.at.get() {
+            return true;
+        }
+        let mut waker = self.slot.waker.borrow_mut();
+        if !waker.will_wake(cx.waker()) {
+            waker.clone_from(cx.waker());
+        }
+        false
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        // The thread may be ending and its list gone.
+        let _ = SLOTS.try_with(|slots| {
+            let Ok(mut slots) = slots.try_borrow_mut() else { return };
+            slots.used[self.index] = None;
+            slots.free.push(self.index);
+        });
+    }
+}
+
+/// Wakes every task of this thread whose deadline passed. Called once per [`TICK`].
+pub(crate) fn wake_late() {
+    let now = now();
+    // Waking may run arbitrary code, so it happens after the list is released.
+    let late: Vec<Rc<Slot>> = SLOTS.with_borrow(|slots| {
+        let is_late = |slot: &&Rc<Slot>| {
+            if slot.target.borrow().as_ref().is_some_and(|target| target.closes_by() <= now) {
+                slot.cut.set(true);
+            }
+            slot.cut.get() || slot.at.get() <= now
+        };
+        slots.used.iter().flatten().filter(is_late).cloned().collect()
+    });
+    for slot in late {
+        slot.waker.borrow().wake_by_ref();
+    }
+}

@@ -1,0 +1,82 @@
+//! Opening connections to instances.
+//!
+//! Names are looked up on tokio's blocking threads, never on a worker. Knows nothing about HTTP or pools.
+
+use crate::clock::{self, Deadline, Millis};
+use crate::target::{Address, TargetState};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::PoisonError;
+use std::task::Poll;
+use tokio::net::TcpStream;
+
+/// How long a looked-up name is believed: short enough that a moved upstream is followed within a minute
+/// without anyone's doing, long enough that the resolver is not asked per connection.
+const NAME_TTL: Millis = 30_000;
+
+/// How long an instance that refused a connection is passed over while others are there.
+pub(crate) const AVOID_FOR: Millis = 1_000;
+
+/// Why no connection was made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("connecting took too long")]
+    TimedOut,
+    #[error("no address for {0}")]
+    NoAddress(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Connects, within `patience` milliseconds.
+pub(crate) async fn connect(
+    target: &TargetState,
+    deadline: &Deadline,
+    patience: Millis,
+) -> Result<TcpStream, ConnectError> {
+    deadline.arm(patience);
+    let mut attempt = pin!(attempt(target));
+    let stream = std::future::poll_fn(|cx| match attempt.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(done),
+        Poll::Pending if deadline.passed(cx) => Poll::Ready(Err(ConnectError::TimedOut)),
+        Poll::Pending => Poll::Pending,
+    })
+    .await;
+    if stream.is_err() {
+        target.avoid(clock::now() + AVOID_FOR);
+    }
+    stream
+}
+
+async fn attempt(target: &TargetState) -> Result<TcpStream, ConnectError> {
+    let stream = match &target.address {
+        Address::Ip(address) => TcpStream::connect(address).await?,
+        Address::Name { .. } => connect_by_name(&target.address).await?,
+    };
+    // Heads and bodies are written whole; waiting for more would only add delay.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn connect_by_name(address: &Address) -> Result<TcpStream, ConnectError> {
+    let Address::Name { name, known } = address else { return Err(ConnectError::NoAddress(String::new())) };
+    let fresh = |known: &Option<(Vec<SocketAddr>, Millis)>| {
+        known.as_ref().filter(|(_, until)| *until > clock::now()).map(|(addresses, _)| addresses.clone())
+    };
+    let remembered = fresh(&known.lock().unwrap_or_else(PoisonError::into_inner));
+    let addresses = match remembered {
+        Some(addresses) => addresses,
+        None => {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host(name.as_str()).await?.collect();
+            let entry = Some((found.clone(), clock::now() + NAME_TTL));
+            *known.lock().unwrap_or_else(PoisonError::into_inner) = entry;
+            found
+        }
+    };
+    if addresses.is_empty() {
+        return Err(ConnectError::NoAddress(name.clone()));
+    }
+    Ok(TcpStream::connect(addresses.as_slice()).await?)
+}

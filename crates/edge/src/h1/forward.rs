@@ -1,0 +1,485 @@
+//! One request to one instance and its response back: choosing a connection, sending, retrying where that is
+//! safe, relaying.
+//!
+//! Knows nothing about how requests are read from clients.
+
+use super::body::{BodyError, Coding, Framing, Passage, unexpected_end};
+use super::head::{Bounds, Scanner};
+use super::request::{Facts, Prepared};
+use super::response::{self, BadResponse, Ready, Received};
+use crate::balance;
+use crate::buffer::{Buf, Use};
+use crate::clock::{self, Deadline, Millis, NEVER};
+use crate::connect::{self, ConnectError};
+use crate::table::{Table, Timeouts};
+use crate::target::{InFlight, Phase, TargetState, UpstreamState};
+use crate::transport::{self, TransportError};
+use crate::worker::Worker;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::io::AsyncRead;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+/// Interim responses taken before the real one.
+const MOST_INTERIM: usize = 8;
+
+/// Instances tried for one request. More than a few failing at once is an outage, and each try may cost the
+/// whole connect timeout.
+const MOST_ATTEMPTS: usize = 4;
+
+/// A request that must not be sent twice goes over a used connection only when that was idle this shortly:
+/// servers close idle connections after seconds, and a request that crosses such a close would be lost.
+const FRESH_ENOUGH: Millis = 500;
+
+/// Time between two writes to a client (nginx's `send_timeout`).
+pub(crate) const CLIENT_WRITE_PATIENCE: Millis = 60_000;
+/// Time between two reads of a client's body (nginx's `client_body_timeout`).
+const CLIENT_READ_PATIENCE: Millis = 60_000;
+
+/// Why a request got no whole response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ForwardError {
+    #[error("no connection: {0}")]
+    Connect(#[source] ConnectError),
+    #[error("the instance broke off: {0}")]
+    Upstream(#[source] TransportError),
+    #[error("the instance took too long")]
+    UpstreamTimedOut,
+    #[error("the instance sent nonsense: {0}")]
+    BadResponse(#[from] BadResponse),
+    #[error("the request body: {0}")]
+    RequestBody(#[source] BodyError),
+    #[error("the response broke off after it had begun: {0}")]
+    Midway(#[source] BodyError),
+}
+
+impl ForwardError {
+    /// The status to answer with; none when an answer has begun or nobody is there to read it.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Connect(ConnectError::TimedOut) | Self::UpstreamTimedOut => Some(504),
+            Self::Connect(_) | Self::Upstream(_) | Self::BadResponse(_) => Some(502),
+            Self::RequestBody(BodyError::Malformed(_)) => Some(400),
+            Self::RequestBody(BodyError::Source(TransportError::TimedOut)) => Some(408),
+            Self::RequestBody(_) | Self::Midway(_) => None,
+        }
+    }
+
+    fn upstream(error: TransportError) -> Self {
+        match error {
+            TransportError::TimedOut => Self::UpstreamTimedOut,
+            TransportError::Full => Self::BadResponse(BadResponse("the head is too large")),
+            error @ TransportError::Io(_) => Self::Upstream(error),
+        }
+    }
+}
+
+/// A response that reached the client whole.
+pub(crate) struct Delivered {
+    pub(crate) keep_alive: bool,
+    /// The protocol changed: the upstream's connection, and what it had sent already.
+    pub(crate) upgraded: Option<(TcpStream, Option<Buf>, InFlight)>,
+}
+
+/// A request on its way.
+pub(crate) struct Exchange<'e> {
+    pub(crate) worker: &'e Worker,
+    pub(crate) deadline: &'e Deadline,
+    pub(crate) request: &'e mut Prepared,
+    pub(crate) in_flight: InFlight,
+    /// The table the request was routed by.
+    pub(crate) table: &'e Table,
+    pub(crate) client: &'e mut TcpStream,
+    /// What the client has sent and nobody has read.
+    pub(crate) input: &'e mut Option<Buf>,
+}
+
+/// A connection that carries a response.
+struct Answering {
+    stream: TcpStream,
+    slot: Option<Buf>,
+    head: Bounds,
+}
+
+impl Exchange<'_> {
+    /// Sends a request whose bytes are all in its output buffer, and relays the response.
+    pub(crate) async fn run(mut self) -> Result<Delivered, ForwardError> {
+        let mut answering = self.send_until_answered().await?;
+        let close = self.must_close();
+        let mut out = std::mem::replace(&mut self.request.out, crate::buffer::Out::take());
+        let mut interim = 0;
+        let ready = loop {
+            out.clear();
+            match take_head(&mut answering, self.request.facts, close, &mut out, self.worker)? {
+                Received::Final(ready) => break ready,
+                Received::Interim if interim == MOST_INTERIM => {
+                    return Err(BadResponse("too many interim responses").into());
+                }
+                Received::Interim => {
+                    interim += 1;
+                    let Answering { stream, slot, head } = &mut answering;
+                    *head =
+                        receive_head(stream, slot, self.deadline).await.map_err(ForwardError::upstream)?;
+                }
+            }
+        };
+        let keeps = ready.upstream_keeps;
+        let keep_alive = ready.keep_alive;
+        let upgraded = ready.upgraded;
+        self.count(ready.status);
+        let Answering { mut stream, mut slot, .. } = answering;
+        let (mut from, _) = stream.split();
+        let (mut client_read, mut client_write) = self.client.split();
+        let passage = passage(ready, self.deadline, self.request.timeouts);
+        // Only a stream without a known end is watched for a client that has gone: whoever half-closes
+        // after a request still gets an ordinary answer.
+        let watch = passage.is_endless.then_some(&mut client_read);
+        let relayed = passage.inner.run(&mut out, &mut from, &mut slot, &mut client_write, watch).await;
+        relayed.map_err(ForwardError::Midway)?;
+        if upgraded {
+            return Ok(Delivered { keep_alive: false, upgraded: Some((stream, slot, self.in_flight)) });
+        }
+        // Bytes after the response would be taken for the answer to the next request.
+        if keeps && slot.is_none() {
+            self.worker.pool.borrow_mut().put(self.in_flight.target(), stream);
+        }
+        Ok(Delivered { keep_alive, upgraded: None })
+    }
+
+    fn count(&self, status: u16) {
+        self.table.upstreams[self.request.upstream].state.count(self.worker.index, status);
+    }
+
+    fn must_close(&self) -> bool {
+        self.in_flight.target().phase() == Phase::Leaving || self.worker.shared.ends_at().is_some()
+    }
+
+    /// Sends until some instance begins to answer.
+    async fn send_until_answered(&mut self) -> Result<Answering, ForwardError> {
+        let mut tried = [0_u64; MOST_ATTEMPTS];
+        let mut attempt = 0;
+        loop {
+            let target = self.in_flight.target().clone();
+            let (error, again_here) = match self.obtain(&target, attempt == 0).await {
+                Err(error) => (ForwardError::Connect(error), Retry::Elsewhere),
+                Ok((mut stream, reused)) => match self.send(&mut stream).await {
+                    Ok((slot, head)) => return Ok(Answering { stream, slot, head }),
+                    Err(error) => {
+                        let retry = self.retry_after(&error, reused);
+                        (error, retry)
+                    }
+                },
+            };
+            if self.deadline.is_cut() {
+                return Err(error);
+            }
+            tracing::debug!(instance = target.instance, %error, attempt, "an attempt failed");
+            attempt += 1;
+            if attempt >= MOST_ATTEMPTS {
+                return Err(error);
+            }
+            match again_here {
+                Retry::Never => return Err(error),
+                Retry::Here => {}
+                Retry::Elsewhere => {
+                    tried[attempt - 1] = target.id;
+                    if !self.move_elsewhere(&tried) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes another instance that was not tried; false when there is none.
+    fn move_elsewhere(&mut self, tried: &[u64]) -> bool {
+        // By a newer table, if one came meanwhile.
+        let table = self.worker.table();
+        let state = &self.table.upstreams[self.request.upstream].state;
+        let Some(upstream) = table.upstreams.iter().find(|u| Arc::ptr_eq(&u.state, state)) else {
+            return false;
+        };
+        let is_tried = |id| tried.contains(&id);
+        match balance::pick(&upstream.targets, self.worker.turn(), clock::now(), is_tried) {
+            Some(target) => {
+                self.in_flight = InFlight::begin(target.clone());
+                self.deadline.follow(Some(target.clone()));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether a request that failed before any byte of a response may be sent again: only when it does no
+    /// harm twice.
+    fn retry_after(&self, error: &ForwardError, reused: bool) -> Retry {
+        match error {
+            ForwardError::Upstream(_) if !self.request.facts.idempotent => Retry::Never,
+            // It was most likely closed for being idle.
+            ForwardError::Upstream(_) if reused => Retry::Here,
+            ForwardError::Upstream(_) => Retry::Elsewhere,
+            _ => Retry::Never,
+        }
+    }
+
+    async fn obtain(
+        &self,
+        target: &Arc<TargetState>,
+        reuse: bool,
+    ) -> Result<(TcpStream, bool), ConnectError> {
+        if reuse {
+            let idle_at_most = if self.request.facts.idempotent { NEVER } else { FRESH_ENOUGH };
+            if let Some(stream) = self.worker.pool.borrow_mut().take(target, idle_at_most) {
+                return Ok((stream, true));
+            }
+        }
+        let stream = connect::connect(target, self.deadline, self.request.timeouts.connect).await?;
+        Ok((stream, false))
+    }
+
+    async fn send(&self, stream: &mut TcpStream) -> Result<(Option<Buf>, Bounds), ForwardError> {
+        let Timeouts { read, write, .. } = self.request.timeouts;
+        let written = transport::write_all(stream, &[&self.request.out], self.deadline, write).await;
+        written.map_err(ForwardError::upstream)?;
+        self.deadline.arm(read);
+        let mut slot = None;
+        let head = receive_head(stream, &mut slot, self.deadline).await.map_err(ForwardError::upstream)?;
+        Ok((slot, head))
+    }
+
+    /// Sends a request whose body is still arriving, while already listening for the response.
+    pub(crate) async fn run_streaming(mut self) -> Result<Delivered, ForwardError> {
+        let mut stream = self.connect_for_upload().await?;
+        let upload_deadline = Deadline::new();
+        upload_deadline.follow(Some(self.in_flight.target().clone()));
+        let timeouts = self.request.timeouts;
+        let framing = std::mem::replace(&mut self.request.framing, Framing::Length(0));
+        let coding = if matches!(framing, Framing::Chunked(_)) { Coding::Chunked } else { Coding::Plain };
+        let mut out = std::mem::replace(&mut self.request.out, crate::buffer::Out::take());
+        let uploaded = Cell::new(false);
+        let begun = Cell::new(false);
+        let (mut from, mut to) = stream.split();
+        let (mut client_read, mut client_write) = self.client.split();
+        let passage = Passage {
+            framing,
+            coding,
+            deadline: &upload_deadline,
+            read_patience: CLIENT_READ_PATIENCE,
+            write_patience: timeouts.write,
+        };
+        let continue_first = std::mem::take(&mut self.request.facts.expects_continue) && self.input.is_none();
+        if continue_first {
+            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+            let sent =
+                transport::write_all(&mut client_write, &[interim], self.deadline, CLIENT_WRITE_PATIENCE)
+                    .await;
+            sent.map_err(|error| ForwardError::RequestBody(BodyError::Source(error)))?;
+        }
+        self.deadline.disarm();
+        let (result, slot) = {
+            let upload = passage.run(&mut out, &mut client_read, self.input, &mut to, None);
+            let download = Download {
+                worker: self.worker,
+                deadline: self.deadline,
+                request: self.request,
+                upstream: &self.table.upstreams[self.request.upstream].state,
+                target: self.in_flight.target(),
+                uploaded: &uploaded,
+                begun: &begun,
+            };
+            let mut slot = None;
+            let response = download.run(&mut from, &mut slot, &mut client_write);
+            let wait = || self.deadline.arm(timeouts.read);
+            (both(upload, response, &uploaded, &begun, wait).await, slot)
+        };
+        let (keep_alive, keeps) = result?;
+        if keeps && slot.is_none() && uploaded.get() {
+            self.worker.pool.borrow_mut().put(self.in_flight.target(), stream);
+        }
+        Ok(Delivered { keep_alive: keep_alive && uploaded.get(), upgraded: None })
+    }
+
+    /// A connection for a body that can be sent only once.
+    async fn connect_for_upload(&mut self) -> Result<TcpStream, ForwardError> {
+        let mut tried = [0_u64; MOST_ATTEMPTS];
+        for place in 0..MOST_ATTEMPTS {
+            let target = self.in_flight.target().clone();
+            if let Some(stream) = self.worker.pool.borrow_mut().take(&target, FRESH_ENOUGH) {
+                return Ok(stream);
+            }
+            match connect::connect(&target, self.deadline, self.request.timeouts.connect).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    tried[place] = target.id;
+                    if place + 1 == MOST_ATTEMPTS || self.deadline.is_cut() || !self.move_elsewhere(&tried) {
+                        return Err(ForwardError::Connect(error));
+                    }
+                }
+            }
+        }
+        Err(ForwardError::UpstreamTimedOut)
+    }
+}
+
+/// Where to try again.
+enum Retry {
+    Never,
+    Here,
+    Elsewhere,
+}
+
+/// Runs an upload and its response side by side. The response decides the outcome; the upload only when it
+/// fails because of the client before an answer has begun.
+async fn both<U, D>(
+    upload: U,
+    response: D,
+    uploaded: &Cell<bool>,
+    begun: &Cell<bool>,
+    on_uploaded: impl Fn(),
+) -> Result<(bool, bool), ForwardError>
+where
+    U: Future<Output = Result<(), BodyError>>,
+    D: Future<Output = Result<(bool, bool), ForwardError>>,
+{
+    let mut upload = pin!(upload);
+    let mut response = pin!(response);
+    let mut is_uploading = true;
+    poll_fn(|cx| {
+        if is_uploading && let Poll::Ready(result) = upload.as_mut().poll(cx) {
+            is_uploading = false;
+            if !begun.get() {
+                // From here on the instance has to answer, also when it stopped reading: it may have said why.
+                on_uploaded();
+            }
+            match result {
+                Ok(()) => uploaded.set(true),
+                Err(BodyError::Sink(_)) => {}
+                Err(error) if begun.get() => return Poll::Ready(Err(ForwardError::Midway(error))),
+                Err(error) => return Poll::Ready(Err(ForwardError::RequestBody(error))),
+            }
+        }
+        response.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// The response to an upload.
+struct Download<'d> {
+    worker: &'d Worker,
+    deadline: &'d Deadline,
+    request: &'d Prepared,
+    upstream: &'d UpstreamState,
+    target: &'d Arc<TargetState>,
+    uploaded: &'d Cell<bool>,
+    begun: &'d Cell<bool>,
+}
+
+impl Download<'_> {
+    /// Relays the response. Says whether the client's and the upstream's connection can be used again.
+    async fn run(
+        self,
+        from: &mut ReadHalf<'_>,
+        slot: &mut Option<Buf>,
+        client: &mut WriteHalf<'_>,
+    ) -> Result<(bool, bool), ForwardError> {
+        let mut out = crate::buffer::Out::take();
+        let mut interim = 0;
+        let ready = loop {
+            let head = receive_head(from, slot, self.deadline).await.map_err(ForwardError::upstream)?;
+            // An answer before the end of the upload ends the connection: the rest of the body is not read.
+            let close = !self.uploaded.get()
+                || self.target.phase() == Phase::Leaving
+                || self.worker.shared.ends_at().is_some();
+            match read_head(slot, head, self.request.facts, close, &mut out, self.worker)? {
+                Received::Final(ready) => break ready,
+                Received::Interim if interim < MOST_INTERIM => interim += 1,
+                Received::Interim => return Err(BadResponse("too many interim responses").into()),
+            }
+        };
+        self.begun.set(true);
+        self.upstream.count(self.worker.index, ready.status);
+        let reusable = (ready.keep_alive, ready.upstream_keeps);
+        let passage = passage(ready, self.deadline, self.request.timeouts);
+        let relayed = passage.inner.run(&mut out, from, slot, client, None).await;
+        relayed.map_err(ForwardError::Midway)?;
+        Ok(reusable)
+    }
+}
+
+struct ResponsePassage<'p> {
+    inner: Passage<'p>,
+    is_endless: bool,
+}
+
+fn passage(ready: Ready, deadline: &Deadline, timeouts: Timeouts) -> ResponsePassage<'_> {
+    let is_endless = !matches!(ready.framing, Framing::Length(_));
+    let inner = Passage {
+        framing: ready.framing,
+        coding: ready.coding,
+        deadline,
+        read_patience: timeouts.read,
+        write_patience: CLIENT_WRITE_PATIENCE,
+    };
+    ResponsePassage { inner, is_endless }
+}
+
+/// Reads until a whole head is there. The deadline must be armed.
+async fn receive_head<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    slot: &mut Option<Buf>,
+    deadline: &Deadline,
+) -> Result<Bounds, TransportError> {
+    let mut scanner = Scanner::default();
+    loop {
+        if let Some(buf) = slot {
+            match scanner.scan(buf.filled()) {
+                Ok(Some(bounds)) => return Ok(bounds),
+                Ok(None) if buf.filled().len() > crate::buffer::HEAD_CAPACITY => {
+                    return Err(TransportError::Full);
+                }
+                Ok(None) => {}
+                Err(_) => return Err(TransportError::Full),
+            }
+        }
+        if transport::read(stream, slot, Use::Body, deadline).await? == 0 {
+            return Err(unexpected_end());
+        }
+    }
+}
+
+fn take_head(
+    answering: &mut Answering,
+    facts: Facts,
+    close: bool,
+    out: &mut Vec<u8>,
+    worker: &Worker,
+) -> Result<Received, BadResponse> {
+    read_head(&mut answering.slot, answering.head, facts, close, out, worker)
+}
+
+/// Reads the head at the front of `slot` and takes it off.
+fn read_head(
+    slot: &mut Option<Buf>,
+    head: Bounds,
+    facts: Facts,
+    close: bool,
+    out: &mut Vec<u8>,
+    worker: &Worker,
+) -> Result<Received, BadResponse> {
+    let Some(buf) = slot else { return Err(BadResponse("no head")) };
+    // Unlike servers, clients need not put up with empty lines before a message.
+    if head.start != 0 {
+        return Err(BadResponse("empty lines before the status line"));
+    }
+    let received =
+        response::prepare(&buf.filled()[..head.end], &facts, close, out, |out| worker.write_date(out))?;
+    buf.consume(head.end);
+    if buf.is_empty() {
+        *slot = None;
+    }
+    Ok(received)
+}

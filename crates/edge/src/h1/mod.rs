@@ -1,0 +1,339 @@
+//! HTTP/1.1 towards clients: reading requests one after the other and seeing to their answers (RFC 9112).
+//!
+//! Pipelined requests are answered in order, one at a time. Knows nothing about listeners and workers' threads.
+
+mod body;
+mod chunked;
+pub(crate) mod field;
+mod forward;
+mod forwarded;
+mod head;
+mod request;
+mod response;
+mod uri;
+
+use crate::balance;
+use crate::buffer::{Buf, Out, Use};
+use crate::clock::{self, Deadline, Millis};
+use crate::error_page::{self, Answer};
+use crate::hold::Held;
+use crate::target::{InFlight, UpstreamState};
+use crate::transport::{self, TransportError};
+use crate::tunnel;
+use crate::worker::{InForce, Worker};
+use body::Framing;
+use forward::{CLIENT_WRITE_PATIENCE, Exchange, ForwardError};
+use forwarded::Peer;
+use head::{Bounds, HeadError, Scanner};
+use request::{Facts, Prepared, Refusal, Upgrade};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+/// How long a connection may be idle between requests: nginx's `keepalive_timeout`.
+const IDLE_PATIENCE: Millis = 75_000;
+/// How long a head may take from its first byte to its last (nginx's `client_header_timeout` is 60 s between
+/// two reads; this is for all of it), and a new connection to its first byte.
+const HEAD_PATIENCE: Millis = 30_000;
+/// After the last answer: how long, and how much, a client that is still sending is listened to, so that it
+/// reads the answer before a reset reaches it.
+const LINGER_PATIENCE: Millis = 2_000;
+const LINGER_BYTES: usize = 1024 * 1024;
+/// A body up to this size that arrived with its head is sent along with it, in one write.
+const SMALL_BODY: u64 = 16 * 1024;
+
+/// Serves one client until its connection ends.
+pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let deadline = Deadline::new();
+    let mut connection =
+        Connection { worker, stream, peer: Peer::new(peer), deadline, input: None, is_new: true };
+    loop {
+        match connection.next().await {
+            Next::Request => {}
+            Next::Linger => return connection.linger().await,
+            Next::Drop => return,
+            Next::Upgraded(upgraded) => return connection.tunnel(*upgraded).await,
+        }
+    }
+}
+
+struct Connection<'w> {
+    worker: &'w Rc<Worker>,
+    stream: TcpStream,
+    peer: Peer,
+    deadline: Deadline,
+    /// What has arrived and is not consumed.
+    input: Option<Buf>,
+    is_new: bool,
+}
+
+/// What follows an answer.
+enum Next {
+    /// Another request, maybe.
+    Request,
+    /// The end, once the client has read the answer.
+    Linger,
+    /// The end, now.
+    Drop,
+    Upgraded(Box<Upgraded>),
+}
+
+struct Upgraded {
+    upstream: TcpStream,
+    from_upstream: Option<Buf>,
+    in_flight: InFlight,
+    protocol: Option<Upgrade>,
+}
+
+/// Why no head was read.
+enum NoHead {
+    /// The client has nothing more to say.
+    End,
+    Refused(Refusal),
+}
+
+impl Connection<'_> {
+    async fn next(&mut self) -> Next {
+        let bounds = match self.read_head().await {
+            Ok(bounds) => bounds,
+            Err(NoHead::End) => return Next::Drop,
+            Err(NoHead::Refused(refusal)) => return self.refuse(refusal, Facts::default(), None).await,
+        };
+        self.is_new = false;
+        let Admitted { mut prepared, in_flight, table } = match self.admit(bounds).await {
+            Ok(admitted) => admitted,
+            Err(Turned { refusal, facts, upstream }) => {
+                if let Some(buf) = &mut self.input {
+                    buf.consume(bounds.end);
+                }
+                return self.refuse(refusal, facts, upstream.as_ref()).await;
+            }
+        };
+        self.absorb(bounds, &mut prepared);
+        self.deadline.follow(Some(in_flight.target().clone()));
+        let facts = prepared.facts;
+        let state = &table.upstreams[prepared.upstream].state;
+        let is_whole = prepared.framing.is_done();
+        let exchange = Exchange {
+            worker: self.worker,
+            deadline: &self.deadline,
+            request: &mut prepared,
+            in_flight,
+            table: &table,
+            client: &mut self.stream,
+            input: &mut self.input,
+        };
+        // Uploads are rare and their state is large, so it lives elsewhere.
+        let outcome = if is_whole { exchange.run().await } else { Box::pin(exchange.run_streaming()).await };
+        match outcome {
+            Ok(delivered) => match delivered.upgraded {
+                Some((upstream, from_upstream, in_flight)) => {
+                    let protocol = facts.upgrade;
+                    Next::Upgraded(Box::new(Upgraded { upstream, from_upstream, in_flight, protocol }))
+                }
+                None => {
+                    self.deadline.follow(None);
+                    self.after(delivered.keep_alive, facts.keep_alive)
+                }
+            },
+            Err(error) => {
+                self.deadline.follow(None);
+                self.failed(error, facts, is_whole, state).await
+            }
+        }
+    }
+
+    /// A client that asked for the end gets it at once; one that did not must first have read the answer.
+    fn after(&self, keep_alive: bool, client_wanted_more: bool) -> Next {
+        match (keep_alive, client_wanted_more) {
+            (true, _) => Next::Request,
+            (false, true) => Next::Linger,
+            (false, false) if self.input.is_some() => Next::Linger,
+            (false, false) => Next::Drop,
+        }
+    }
+
+    async fn failed(
+        &mut self,
+        error: ForwardError,
+        facts: Facts,
+        is_whole: bool,
+        state: &Arc<UpstreamState>,
+    ) -> Next {
+        tracing::debug!(%error, "a request failed");
+        let Some(status) = error.status() else { return Next::Drop };
+        let facts = Facts { keep_alive: facts.keep_alive && is_whole, ..facts };
+        self.refuse(Refusal { status, why: "the upstream failed" }, facts, Some(state)).await
+    }
+
+    async fn read_head(&mut self) -> Result<Bounds, NoHead> {
+        let mut scanner = Scanner::default();
+        let mut begun = false;
+        self.deadline.arm(if self.is_new { HEAD_PATIENCE } else { IDLE_PATIENCE });
+        loop {
+            if let Some(buf) = &self.input {
+                match scanner.scan(buf.filled()) {
+                    Ok(Some(bounds)) => return Ok(bounds),
+                    Ok(None) => {}
+                    Err(error) => return Err(NoHead::Refused(explain(error))),
+                }
+                if !begun && !scanner.is_at_start() {
+                    begun = true;
+                    self.deadline.arm(HEAD_PATIENCE);
+                }
+            }
+            match transport::read(&mut self.stream, &mut self.input, Use::Head, &self.deadline).await {
+                Ok(0) | Err(TransportError::Io(_)) => return Err(NoHead::End),
+                Ok(_) => {}
+                Err(TransportError::TimedOut) if !begun => return Err(NoHead::End),
+                Err(TransportError::TimedOut) => {
+                    return Err(NoHead::Refused(Refusal { status: 408, why: "the head took too long" }));
+                }
+                Err(TransportError::Full) => {
+                    return Err(NoHead::Refused(Refusal { status: 431, why: "the head is too large" }));
+                }
+            }
+        }
+    }
+
+    /// Finds the request's route and an instance for it, waiting for one where the service is being swapped.
+    async fn admit(&mut self, bounds: Bounds) -> Result<Admitted, Turned> {
+        let mut held: Option<Held> = None;
+        loop {
+            let table = self.worker.table();
+            let head = self.input.as_ref().map_or(&[][..], |buf| &buf.filled()[bounds.start..bounds.end]);
+            let prepared = request::prepare(head, &table, &self.peer).map_err(|(refusal, facts)| Turned {
+                refusal,
+                facts,
+                upstream: None,
+            })?;
+            let upstream = &table.upstreams[prepared.upstream];
+            let picked = balance::pick(&upstream.targets, self.worker.turn(), clock::now(), |_| false);
+            if let Some(target) = picked {
+                let in_flight = InFlight::begin(target.clone());
+                return Ok(Admitted { prepared, in_flight, table });
+            }
+            let mut facts = prepared.facts;
+            facts.keep_alive &= prepared.framing.is_done();
+            let turned = |why| Turned {
+                refusal: Refusal { status: 503, why },
+                facts,
+                upstream: Some(upstream.state.clone()),
+            };
+            let Some(until) = upstream.hold_until else { return Err(turned("no healthy instance")) };
+            match &mut held {
+                // A table may have come between the look above and this; so look once more.
+                None => {
+                    let begun = Held::begin(&self.worker.shared, &upstream.state);
+                    held = Some(begun.map_err(|_| turned("too many requests are waiting"))?);
+                }
+                Some(held) => {
+                    let next = held.next_table(&self.deadline, until).await;
+                    next.map_err(|_| turned("no instance came while waiting"))?;
+                }
+            }
+        }
+    }
+
+    /// Takes the head off the input, and a small body that came with it.
+    fn absorb(&mut self, bounds: Bounds, prepared: &mut Prepared) {
+        let Some(buf) = &mut self.input else { return };
+        buf.consume(bounds.end);
+        if let Framing::Length(length @ 1..=SMALL_BODY) = prepared.framing {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            if let Some(body) = buf.filled().get(..length) {
+                prepared.out.extend_from_slice(body);
+                prepared.framing = Framing::Length(0);
+                buf.consume(length);
+            }
+        }
+        if buf.is_empty() {
+            self.input = None;
+        }
+    }
+
+    /// Answers for ourselves.
+    async fn refuse(
+        &mut self,
+        refusal: Refusal,
+        facts: Facts,
+        upstream: Option<&Arc<UpstreamState>>,
+    ) -> Next {
+        let Refusal { status, why } = refusal;
+        tracing::debug!(status, why, "answered by the edge");
+        if self.input.as_ref().is_some_and(Buf::is_empty) {
+            self.input = None;
+        }
+        upstream.unwrap_or(&self.worker.shared.unrouted).count(self.worker.index, status);
+        let keep_alive = facts.keep_alive && self.worker.shared.ends_at().is_none();
+        let answer = Answer {
+            status,
+            format: facts.format,
+            without_body: facts.is_head,
+            close: !keep_alive,
+            say_keep_alive: facts.is_http10,
+        };
+        let mut out = Out::take();
+        error_page::write(&mut out, answer, |out| self.worker.write_date(out));
+        let written =
+            transport::write_all(&mut self.stream, &[&out], &self.deadline, CLIENT_WRITE_PATIENCE).await;
+        match (written, keep_alive) {
+            (Err(_), _) => Next::Drop,
+            (Ok(()), true) => Next::Request,
+            (Ok(()), false) => Next::Linger,
+        }
+    }
+
+    /// Lets the client read the last answer: closing with unread bytes would reset the connection under it.
+    async fn linger(mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        self.deadline.arm(LINGER_PATIENCE);
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            self.input = None;
+            match transport::read(&mut self.stream, &mut self.input, Use::Body, &self.deadline).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => left = left.saturating_sub(count),
+            }
+        }
+    }
+
+    async fn tunnel(self, upgraded: Upgraded) {
+        let Upgraded { upstream, from_upstream, in_flight, protocol } = upgraded;
+        let mut tunnel = tunnel::Tunnel::new(self.stream, upstream);
+        tunnel.begin_with(self.input, from_upstream);
+        if protocol == Some(Upgrade::WebSocket) {
+            tunnel.watch_websocket();
+        }
+        tunnel.run(&self.deadline, tunnel::UPGRADED_IDLE).await;
+        drop(in_flight);
+    }
+}
+
+/// A request that gets no instance.
+struct Turned {
+    refusal: Refusal,
+    facts: Facts,
+    upstream: Option<Arc<UpstreamState>>,
+}
+
+/// A request that has an instance.
+struct Admitted {
+    prepared: Prepared,
+    in_flight: InFlight,
+    table: Rc<InForce>,
+}
+
+fn explain(error: HeadError) -> Refusal {
+    match error {
+        HeadError::BareLineFeed => Refusal { status: 400, why: "bare line feed" },
+        HeadError::ControlInLine => Refusal { status: 400, why: "control byte in a line" },
+        HeadError::NoStart => Refusal { status: 400, why: "only empty lines" },
+        HeadError::LongStart => Refusal { status: 414, why: "long request line" },
+        HeadError::LongLine => Refusal { status: 431, why: "long header line" },
+    }
+}

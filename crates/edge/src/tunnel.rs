@@ -1,0 +1,218 @@
+//! Bytes both ways between a client and an instance: upgraded connections and plain TCP listeners.
+//!
+//! Each side's end is passed on to the other. Knows nothing about HTTP.
+
+use crate::balance;
+use crate::buffer::{Buf, Use};
+use crate::clock::{self, Deadline, Millis, NEVER};
+use crate::connect;
+use crate::hold::Held;
+use crate::table::Kind;
+use crate::target::InFlight;
+use crate::transport::{self, TransportError};
+use crate::websocket::{Frames, GOING_AWAY};
+use crate::worker::Worker;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How long an upgraded connection may say nothing. Longer than any ping interval in use, as ending a silent
+/// one surprises more than keeping it.
+pub(crate) const UPGRADED_IDLE: Millis = 3_600_000;
+/// Time to connect to the instance behind a TCP listener.
+const CONNECT_PATIENCE: Millis = 10_000;
+/// How long a client has to read a close frame and end its side.
+const CLOSE_PATIENCE: Millis = 2_000;
+/// Instances tried for one TCP connection.
+const MOST_ATTEMPTS: usize = 4;
+/// A peer that vanished without a word is found after a minute of silence and a few questions.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Serves one connection of a TCP listener.
+pub(crate) async fn serve_tcp(worker: &Rc<Worker>, client: TcpStream, address: SocketAddr) {
+    let deadline = Deadline::new();
+    let Some((upstream, in_flight)) = reach(worker, address, &deadline).await else { return };
+    deadline.follow(Some(in_flight.target().clone()));
+    // Databases' clients hold connections for days: only a peer that vanished, or a drain, ends them.
+    Tunnel::new(client, upstream).run(&deadline, NEVER).await;
+    drop(in_flight);
+}
+
+/// Connects to an instance, waiting for one while the service is being swapped.
+async fn reach(
+    worker: &Rc<Worker>,
+    address: SocketAddr,
+    deadline: &Deadline,
+) -> Option<(TcpStream, InFlight)> {
+    let mut held: Option<Held> = None;
+    let mut tried = [0; MOST_ATTEMPTS];
+    let mut attempt = 0;
+    loop {
+        let table = worker.table();
+        let Some(Kind::Tcp(index)) = table.kind(address) else { return None };
+        let upstream = &table.upstreams[index];
+        let picked = balance::pick(&upstream.targets, worker.turn(), clock::now(), |id| tried.contains(&id));
+        if let Some(target) = picked {
+            let in_flight = InFlight::begin(target.clone());
+            match connect::connect(target, deadline, CONNECT_PATIENCE).await {
+                Ok(stream) => return Some((stream, in_flight)),
+                Err(error) => {
+                    tracing::debug!(instance = target.instance, %error, "cannot connect");
+                    *tried.get_mut(attempt)? = target.id;
+                    attempt += 1;
+                    continue;
+                }
+            }
+        }
+        let until = upstream.hold_until?;
+        match &mut held {
+            None => held = Some(Held::begin(&worker.shared, &upstream.state).ok()?),
+            Some(held) => held.next_table(deadline, until).await.ok()?,
+        }
+    }
+}
+
+/// Two connections joined.
+pub(crate) struct Tunnel {
+    client: TcpStream,
+    upstream: TcpStream,
+    to_upstream: Way,
+    to_client: Way,
+    /// Frames towards the client, when this is a WebSocket.
+    frames: Option<Frames>,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Way {
+    /// Read and not yet written.
+    waiting: Option<Buf>,
+    source_ended: bool,
+    done: bool,
+}
+
+impl Tunnel {
+    pub(crate) fn new(client: TcpStream, upstream: TcpStream) -> Self {
+        for stream in [&client, &upstream] {
+            if let Err(error) = probe_when_silent(stream) {
+                tracing::debug!(%error, "no TCP keep-alive");
+            }
+        }
+        Self { client, upstream, to_upstream: Way::default(), to_client: Way::default(), frames: None }
+    }
+
+    /// Bytes that each side had sent before the tunnel began.
+    pub(crate) fn begin_with(&mut self, from_client: Option<Buf>, from_upstream: Option<Buf>) {
+        self.to_upstream.waiting = from_client.filter(|buf| !buf.is_empty());
+        self.to_client.waiting = from_upstream.filter(|buf| !buf.is_empty());
+    }
+
+    /// From here on the instance sends WebSocket frames.
+    pub(crate) fn watch_websocket(&mut self) {
+        self.frames = Some(Frames::default());
+    }
+
+    /// Runs until both sides have ended, nothing happens for `idle` milliseconds, or the instance's drain
+    /// deadline passes.
+    pub(crate) async fn run(mut self, deadline: &Deadline, idle: Millis) {
+        deadline.arm(idle);
+        let outcome = poll_fn(|cx| self.poll(deadline, idle, cx)).await;
+        if matches!(outcome, Err(TransportError::TimedOut)) && deadline.is_cut() {
+            self.say_goodbye(deadline).await;
+        }
+    }
+
+    fn poll(
+        &mut self,
+        deadline: &Deadline,
+        idle: Millis,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), TransportError>> {
+        let mut moved = false;
+        let Self { client, upstream, to_upstream, to_client, frames } = self;
+        let (mut client_read, mut client_write) = client.split();
+        let (mut upstream_read, mut upstream_write) = upstream.split();
+        let up = to_upstream.poll(&mut client_read, &mut upstream_write, None, &mut moved, cx);
+        let down = to_client.poll(&mut upstream_read, &mut client_write, frames.as_mut(), &mut moved, cx);
+        if moved {
+            deadline.arm(idle);
+        }
+        match (up, down) {
+            (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
+            _ if deadline.passed(cx) => Poll::Ready(Err(TransportError::TimedOut)),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Tells a WebSocket client to come back, when it can be told between two frames, and waits for it to end.
+    async fn say_goodbye(mut self, deadline: &Deadline) {
+        let at_boundary = self.frames.as_ref().is_some_and(Frames::at_boundary);
+        if !at_boundary || self.to_client.waiting.is_some() {
+            return;
+        }
+        deadline.follow(None);
+        let said = transport::write_all(&mut self.client, &[&GOING_AWAY], deadline, CLOSE_PATIENCE).await;
+        if said.is_err() || self.client.shutdown().await.is_err() {
+            return;
+        }
+        deadline.arm(CLOSE_PATIENCE);
+        let mut ignored = None;
+        while let Ok(1..) = transport::read(&mut self.client, &mut ignored, Use::Body, deadline).await {
+            ignored = None;
+        }
+    }
+}
+
+impl Way {
+    fn poll<R, W>(
+        &mut self,
+        reader: &mut R,
+        writer: &mut W,
+        mut frames: Option<&mut Frames>,
+        moved: &mut bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>>
+    where
+        R: tokio::io::AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        while !self.done {
+            if let Some(buf) = &mut self.waiting {
+                let count = ready!(Pin::new(&mut *writer).poll_write(cx, buf.filled()))?;
+                if count == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                if let Some(frames) = &mut frames {
+                    frames.follow(&buf.filled()[..count]);
+                }
+                *moved = true;
+                buf.consume(count);
+                if buf.is_empty() {
+                    self.waiting = None;
+                }
+            } else if self.source_ended {
+                ready!(Pin::new(&mut *writer).poll_shutdown(cx))?;
+                self.done = true;
+            } else {
+                let count = ready!(transport::poll_fill_slot(reader, &mut self.waiting, Use::Body, cx))?;
+                self.source_ended = count == 0;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn probe_when_silent(stream: &TcpStream) -> rustix::io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)
+}

@@ -1,0 +1,164 @@
+//! One worker thread: its runtime, its listeners, its reference to the table, its pool.
+//!
+//! Nothing here is shared with another worker but [`Shared`]. Knows nothing about HTTP.
+
+use crate::accept;
+use crate::clock::{self, TICK};
+use crate::pool::Pool;
+use crate::shared::Shared;
+use crate::table::Table;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Ticks between two looks at the pool: once a second is often enough for connections that may idle for sixty.
+const SWEEP_EVERY: u32 = 10;
+
+/// What the control thread tells a worker.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Accept on this socket.
+    Listen(SocketAddr, TcpListener),
+    /// Accept what already waits on these addresses, then close them.
+    Unlisten(SocketAddr),
+    /// Say when everything begun under an older table shows in the in-flight counts, and let go of connections
+    /// to instances that are leaving.
+    Settle(oneshot::Sender<()>),
+}
+
+/// The state of one worker, reachable from all its connections.
+pub(crate) struct Worker {
+    /// Its number, from 0.
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: RefCell<Pool>,
+    /// Connections now open.
+    pub(crate) connections: Cell<usize>,
+    turn: Cell<usize>,
+    table: RefCell<Rc<InForce>>,
+    epoch: Cell<u64>,
+    date: RefCell<String>,
+}
+
+/// A thread's reference to a table. Requests share it by a counter of the thread's own; the one of the `Arc` is
+/// shared with the other threads, and counting there for each request would slow all of them down.
+pub(crate) struct InForce(Arc<Table>);
+
+impl Deref for InForce {
+    type Target = Table;
+    fn deref(&self) -> &Table {
+        &self.0
+    }
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>) -> Self {
+        Self {
+            index,
+            pool: RefCell::default(),
+            connections: Cell::new(0),
+            turn: Cell::new(index),
+            table: RefCell::new(Rc::new(InForce(shared.table()))),
+            epoch: Cell::new(0),
+            date: RefCell::new(httpdate::fmt_http_date(SystemTime::now())),
+            shared,
+        }
+    }
+
+    /// The table in force. Cheap: one atomic load, and no shared counter is touched unless it changed.
+    pub(crate) fn table(&self) -> Rc<InForce> {
+        let epoch = self.shared.epoch();
+        if epoch != self.epoch.get() {
+            // Read after the epoch: at worst the table is newer than the epoch says, and is read once more.
+            self.epoch.set(epoch);
+            *self.table.borrow_mut() = Rc::new(InForce(self.shared.table()));
+        }
+        self.table.borrow().clone()
+    }
+
+    /// A number that differs from call to call, to decide between equals.
+    pub(crate) fn turn(&self) -> usize {
+        let turn = self.turn.get();
+        self.turn.set(turn.wrapping_add(1));
+        turn
+    }
+
+    /// Appends the `Date` field's value, at most a second old.
+    pub(crate) fn write_date(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.date.borrow().as_bytes());
+    }
+
+    fn sweep(&self) {
+        self.pool.borrow_mut().sweep();
+        *self.date.borrow_mut() = httpdate::fmt_http_date(SystemTime::now());
+    }
+
+    fn is_over(&self) -> bool {
+        let Some(ends_at) = self.shared.ends_at() else { return false };
+        self.shared.may_exit() && (self.connections.get() == 0 || clock::now() >= ends_at)
+    }
+}
+
+/// Runs a worker until the edge ends.
+pub(crate) fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    orders: mpsc::UnboundedReceiver<Order>,
+) -> io::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    runtime.block_on(async move {
+        let worker = Rc::new(Worker::new(index, shared));
+        tokio::task::spawn_local(obey(worker.clone(), orders));
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = 0_u32;
+        while !worker.is_over() {
+            tick.tick().await;
+            clock::wake_late();
+            ticks = ticks.wrapping_add(1);
+            if ticks.is_multiple_of(SWEEP_EVERY) {
+                worker.sweep();
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn obey(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let mut open: Vec<(SocketAddr, JoinHandle<()>, Rc<tokio::net::TcpListener>)> = Vec::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Listen(address, socket) => match tokio::net::TcpListener::from_std(socket) {
+                Ok(socket) => {
+                    let socket = Rc::new(socket);
+                    let loop_ = accept::run(worker.clone(), socket.clone(), address);
+                    open.push((address, tokio::task::spawn_local(loop_), socket));
+                }
+                Err(error) => tracing::error!(%address, %error, "cannot listen"),
+            },
+            Order::Unlisten(gone) => {
+                let closing: Vec<_> = open.extract_if(.., |(address, ..)| *address == gone).collect();
+                for (_, accepting, socket) in closing {
+                    accepting.abort();
+                    // It holds the socket until it has really ended.
+                    let _ = accepting.await;
+                    accept::drain(&worker, &socket, gone);
+                }
+            }
+            // Choosing an instance and counting it happen without a pause in between, so when this runs
+            // no request of this thread is between the two.
+            Order::Settle(done) => {
+                worker.pool.borrow_mut().sweep();
+                // Nobody to tell: then nobody waits.
+                let _ = done.send(());
+            }
+        }
+    }
+}

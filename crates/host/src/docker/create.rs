@@ -1,0 +1,305 @@
+//! Making a container for an instance: what the service says, in the Engine's words.
+//!
+//! A container is whole or it is not an instance. Where one request cannot make it whole (a second network
+//! before API 1.44, files to write into it), it is made under a name of its own, completed, and only then given
+//! the name it was to have; `observe` reports what was left half-made as dead.
+
+use super::engine::ApiVersion;
+use super::error::DockerError;
+use super::labels::{self, Identity};
+use super::observe::{Inspected, UNFINISHED};
+use super::spec::{ContainerBody, EndpointBody, EndpointIpam, NetworkingBody};
+use super::wire::{Call, escape};
+use super::{Docker, ports, process, storage};
+use bytes::Bytes;
+use hyper::Method;
+use mainstay_model::{InstanceId, NetworkAttachment, Secret, Service, ServiceName, Stack};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use tokio::sync::mpsc;
+
+/// An instance to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Creation<'a> {
+    /// The stack that defines it.
+    pub stack: &'a Stack,
+    /// Its service.
+    pub service: &'a Service,
+    /// Which copy.
+    pub instance: &'a InstanceId,
+    /// Name of the container.
+    pub name: &'a str,
+    /// Compose's container number.
+    pub number: u32,
+    /// `Stack::instance_hash` of what it is made from.
+    pub hash: &'a str,
+    /// Id of its image, as [`Docker::image_id`] gives it.
+    pub image: &'a str,
+    /// Published TCP ports are the edge's: the Engine does not bind them.
+    pub edge_holds_ports: bool,
+}
+
+/// A container to be made, whole.
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) platform: Option<String>,
+    pub(super) body: ContainerBody,
+    /// Its networks, the one it is made on first.
+    pub(super) networks: Vec<(String, EndpointBody)>,
+    pub(super) archive: Vec<u8>,
+}
+
+impl Docker {
+    /// Makes the container of an instance, not yet running, and gives its id. When a container of that name
+    /// is already this instance's, nothing is made and its id given.
+    ///
+    /// # Errors
+    /// [`DockerError::NameInUse`] when another container has the name, [`DockerError::ImageMissing`],
+    /// [`DockerError::Undefined`] when the service refers to what the stack lacks.
+    pub async fn create(&self, wanted: &Creation<'_>) -> Result<String, DockerError> {
+        let Creation { stack, service, instance, name, number, hash, image, edge_holds_ports } = *wanted;
+        match self.inspect(name).await {
+            Ok(there) => return there.claimed_by(name, (labels::INSTANCE, &instance.to_string()), stack),
+            Err(DockerError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let mut draft = self.draft(stack, service, name, image).await?;
+        let ports = ports::of(service, edge_holds_ports);
+        draft.body.exposed_ports = ports.exposed;
+        draft.body.host_config.port_bindings = ports.bound;
+        let identity = Identity { number, oneoff: false, hash, image };
+        draft.body.labels = labels::of_container(stack, service, &identity);
+        draft.body.labels.extend(labels::of_instance(instance, hash));
+        if !ports.held.is_empty() {
+            draft.body.labels.insert(labels::EDGE_PORTS.to_owned(), ports.held.join(","));
+        }
+        self.make(draft, service, image).await
+    }
+
+    /// What `service` says, except for ports and labels.
+    pub(super) async fn draft(
+        &self,
+        stack: &Stack,
+        service: &Service,
+        name: &str,
+        image: &str,
+    ) -> Result<Draft, DockerError> {
+        let mounts = storage::of(stack, service, self.engine.api)?;
+        let networks = networks(stack, service, name)?;
+        let mut host_config = process::limits(service);
+        host_config.binds = mounts.binds;
+        host_config.mounts = mounts.mounts;
+        host_config.tmpfs = mounts.tmpfs;
+        host_config.network_mode = match (&service.network_mode, networks.first()) {
+            (Some(mode), _) => self.shared_with(stack, mode).await?,
+            (None, Some((first, _))) => first.clone(),
+            (None, None) => "none".to_owned(),
+        };
+        host_config.pid_mode = self.optionally_shared(stack, service.pid.as_deref()).await?;
+        host_config.ipc_mode = self.optionally_shared(stack, service.ipc.as_deref()).await?;
+        let mut body = process::of(service, self.engine.api);
+        body.host_config = host_config;
+        body.image = self.shown_image(service, image).await?;
+        if body.cmd.as_ref().is_some_and(Vec::is_empty) && body.entrypoint.is_none() {
+            // The Engine takes the image's command for an empty one, unless an entrypoint comes with it.
+            body.entrypoint = self.image(image).await?.entrypoint;
+        }
+        let platform = service.platform.clone();
+        Ok(Draft { name: name.to_owned(), platform, body, networks, archive: mounts.archive })
+    }
+
+    /// Makes `draft`. On failure nothing is left of it.
+    pub(super) async fn make(
+        &self,
+        mut draft: Draft,
+        service: &Service,
+        image: &str,
+    ) -> Result<String, DockerError> {
+        let many_at_create = self.engine.api >= ApiVersion::v1(44);
+        let first = if many_at_create { draft.networks.len() } else { draft.networks.len().min(1) };
+        let later = draft.networks.split_off(first);
+        draft.body.networking_config =
+            NetworkingBody { endpoints_config: draft.networks.into_iter().collect() };
+        let whole = later.is_empty() && draft.archive.is_empty();
+        let name = if whole { draft.name.clone() } else { format!("{UNFINISHED}{}", draft.name) };
+        if !whole {
+            self.remove(&name).await?;
+        }
+        let mut id = self.request(&name, draft.platform.as_deref(), &draft.body, service).await?;
+        if draft.body.image != image && self.inspect(&id).await?.image != image {
+            // The tag moved since it was looked up.
+            self.remove(&id).await?;
+            image.clone_into(&mut draft.body.image);
+            id = self.request(&name, draft.platform.as_deref(), &draft.body, service).await?;
+        }
+        if whole {
+            return Ok(id);
+        }
+        match self.complete(&id, later, draft.archive, &draft.name).await {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                self.remove(&id).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn request(
+        &self,
+        name: &str,
+        platform: Option<&str>,
+        body: &ContainerBody,
+        service: &Service,
+    ) -> Result<String, DockerError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Created {
+            id: String,
+        }
+        let shown = name.strip_prefix(UNFINISHED).unwrap_or(name);
+        let mut call = Call::post("/containers/create", format!("container {shown}")).query("name", name);
+        if let Some(platform) = platform {
+            call = call.query("platform", platform);
+        }
+        match self.wire.json(call.json(body)?).await {
+            Ok(Created { id }) => Ok(id),
+            Err(error) => Err(explain(error, shown, service)),
+        }
+    }
+
+    async fn complete(
+        &self,
+        id: &str,
+        networks: Vec<(String, EndpointBody)>,
+        archive: Vec<u8>,
+        name: &str,
+    ) -> Result<(), DockerError> {
+        for (network, endpoint) in networks {
+            let call =
+                Call::post(format!("/networks/{}/connect", escape(&network)), format!("network {network}"));
+            let body = serde_json::json!({ "Container": id, "EndpointConfig": endpoint });
+            self.wire.done(call.json(&body)?).await?;
+        }
+        if !archive.is_empty() {
+            let (sender, receiver) = mpsc::channel(1);
+            // The receiver is held below, so that there is room and someone to take it.
+            let _ = sender.try_send(Ok(Bytes::from(archive)));
+            drop(sender);
+            let what = format!("secrets and configs of {name}");
+            let call = Call::new(Method::PUT, format!("/containers/{id}/archive"), what).query("path", "/");
+            self.wire.done(call.tar(receiver)).await?;
+        }
+        self.rename(id, name).await
+    }
+
+    /// The name that people know the image by, where it still means `image`; else its id.
+    async fn shown_image(&self, service: &Service, image: &str) -> Result<String, DockerError> {
+        let Some(name) = &service.image else { return Ok(image.to_owned()) };
+        match self.image_id(name).await {
+            Ok(id) if id == image => Ok(name.clone()),
+            Ok(_) | Err(DockerError::ImageMissing { .. }) => Ok(image.to_owned()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn optionally_shared(
+        &self,
+        stack: &Stack,
+        mode: Option<&str>,
+    ) -> Result<Option<String>, DockerError> {
+        match mode {
+            Some(mode) => self.shared_with(stack, mode).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// `service:x` is the newest container of `x`; every other mode is the Engine's own.
+    async fn shared_with(&self, stack: &Stack, mode: &str) -> Result<String, DockerError> {
+        let Some(service) = mode.strip_prefix("service:") else { return Ok(mode.to_owned()) };
+        let instances = self.observe(&stack.name).await?;
+        let named = |name: &ServiceName| name.as_str() == service;
+        let newest = instances.iter().rfind(|instance| named(&instance.id.service));
+        let newest =
+            newest.ok_or_else(|| DockerError::NotFound { what: format!("a container of `{service}`") })?;
+        Ok(format!("container:{}", newest.handle))
+    }
+}
+
+impl Inspected {
+    /// Its id, when it is what `label` says and of `stack`.
+    pub(super) fn claimed_by(
+        &self,
+        name: &str,
+        (label, value): (&str, &str),
+        stack: &Stack,
+    ) -> Result<String, DockerError> {
+        let has = |key: &str, value: &str| self.config.labels.get(key).is_some_and(|there| there == value);
+        if has(label, value) && has(labels::PROJECT, stack.name.as_str()) {
+            return Ok(self.id.clone());
+        }
+        let holder = self.id.get(..12).unwrap_or(&self.id).to_owned();
+        Err(DockerError::NameInUse { name: name.to_owned(), holder })
+    }
+}
+
+/// The networks of `service`, the one of highest priority first; on each it is known by its container's name,
+/// its service's, and the file's aliases.
+fn networks(
+    stack: &Stack,
+    service: &Service,
+    container: &str,
+) -> Result<Vec<(String, EndpointBody)>, DockerError> {
+    let mut by_priority: Vec<_> = service.networks.iter().collect();
+    by_priority.sort_by_key(|(_, attachment)| std::cmp::Reverse(attachment.priority));
+    let one = |(key, attachment): (&String, &NetworkAttachment)| {
+        let network = stack
+            .networks
+            .get(key)
+            .ok_or_else(|| DockerError::Undefined { what: format!("network `{key}`") })?;
+        let mut aliases = vec![container.to_owned(), service.name.to_string()];
+        aliases.extend(attachment.aliases.iter().cloned());
+        let fixed = attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some();
+        let ipam_config = fixed.then(|| EndpointIpam {
+            ipv4_address: attachment.ipv4_address.clone(),
+            ipv6_address: attachment.ipv6_address.clone(),
+        });
+        Ok((network.name.clone(), EndpointBody { aliases, ipam_config }))
+    };
+    by_priority.into_iter().map(one).collect()
+}
+
+/// Says what a refused creation is about, and takes every value of the environment out of the Engine's words.
+fn explain(error: DockerError, name: &str, service: &Service) -> DockerError {
+    match error {
+        DockerError::Conflict { message, .. } if message.contains("already in use") => {
+            DockerError::NameInUse { name: name.to_owned(), holder: "made just now".to_owned() }
+        }
+        DockerError::Refused { what, status, message } => {
+            DockerError::Refused { what, status, message: redact(message, &service.environment) }
+        }
+        DockerError::Conflict { what, message } => {
+            DockerError::Conflict { what, message: redact(message, &service.environment) }
+        }
+        other => other,
+    }
+}
+
+fn redact(mut message: String, environment: &BTreeMap<String, Secret>) -> String {
+    // Shorter values say nothing, and replacing them would make the message unreadable.
+    const WORTH_HIDING: usize = 4;
+    for value in environment.values().map(Secret::expose).filter(|value| value.len() >= WORTH_HIDING) {
+        message = message.replace(value, "•••");
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_the_environment_are_taken_out_of_messages() {
+        let environment = [("KEY".to_owned(), Secret::new("hunter22"))].into();
+        assert_eq!(redact("invalid: KEY=hunter22".to_owned(), &environment), "invalid: KEY=•••");
+    }
+}

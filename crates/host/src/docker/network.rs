@@ -1,0 +1,113 @@
+//! Networks of a stack.
+
+use super::Docker;
+use super::error::DockerError;
+use super::labels::{self, Labels};
+use super::wire::{Call, escape};
+use mainstay_model::{Network, StackName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkBody {
+    name: String,
+    /// Engines before API 1.44 make a second network of the same name without it.
+    check_duplicate: bool,
+    driver: Option<String>,
+    options: BTreeMap<String, String>,
+    internal: bool,
+    attachable: bool,
+    #[serde(rename = "EnableIPv6", skip_serializing_if = "Option::is_none")]
+    enable_ipv6: Option<bool>,
+    #[serde(rename = "IPAM", skip_serializing_if = "Option::is_none")]
+    ipam: Option<Ipam>,
+    labels: Labels,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ipam {
+    config: Vec<Subnet>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Subnet {
+    subnet: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<String>,
+}
+
+impl Docker {
+    /// Makes the network `key` of `stack`; one of that name that is already the stack's stays as it is.
+    ///
+    /// # Errors
+    /// [`DockerError::Conflict`] when a network of that name is somebody else's.
+    pub async fn create_network(
+        &self,
+        stack: &StackName,
+        key: &str,
+        network: &Network,
+    ) -> Result<(), DockerError> {
+        let subnet = |(subnet, gateway): &(String, Option<String>)| Subnet {
+            subnet: subnet.clone(),
+            gateway: gateway.clone(),
+        };
+        let body = NetworkBody {
+            name: network.name.clone(),
+            check_duplicate: true,
+            driver: network.driver.clone(),
+            options: network.driver_opts.clone(),
+            internal: network.internal,
+            attachable: network.attachable,
+            enable_ipv6: network.enable_ipv6,
+            ipam: (!network.subnets.is_empty())
+                .then(|| Ipam { config: network.subnets.iter().map(subnet).collect() }),
+            labels: labels::of_part(stack, labels::NETWORK, key, &network.labels),
+        };
+        let call = Call::post("/networks/create", format!("network {}", network.name)).json(&body)?;
+        match self.wire.done(call).await {
+            Err(DockerError::Conflict { what, message }) => {
+                if self.project_of_network(&network.name).await?.as_deref() == Some(stack.as_str()) {
+                    return Ok(());
+                }
+                Err(DockerError::Conflict { what, message })
+            }
+            other => other,
+        }
+    }
+
+    /// Removes the network called `name`. One that is gone is gone.
+    ///
+    /// # Errors
+    /// [`DockerError::Conflict`] or [`DockerError::Refused`] while containers hang on it.
+    pub async fn remove_network(&self, name: &str) -> Result<(), DockerError> {
+        let call = Call::delete(format!("/networks/{}", escape(name)), format!("network {name}"));
+        match self.wire.done(call).await {
+            Err(DockerError::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Whether a network called `name` exists, whoever made it: what an `external` one must do.
+    pub async fn has_network(&self, name: &str) -> Result<bool, DockerError> {
+        match self.project_of_network(name).await {
+            Ok(_) => Ok(true),
+            Err(DockerError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn project_of_network(&self, name: &str) -> Result<Option<String>, DockerError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Inspected {
+            #[serde(default)]
+            labels: Option<Labels>,
+        }
+        let call = Call::get(format!("/networks/{}", escape(name)), format!("network {name}"));
+        let network: Inspected = self.wire.json(call).await?;
+        Ok(network.labels.unwrap_or_default().remove(labels::PROJECT))
+    }
+}

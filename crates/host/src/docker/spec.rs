@@ -1,0 +1,166 @@
+//! The body of `POST /containers/create`, in the Engine's words. `None` is sent as `null`, which the Engine
+//! reads as absent.
+
+use super::labels::Labels;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Go's way to write a set.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Empty {}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ContainerBody {
+    pub(super) image: String,
+    pub(super) cmd: Option<Vec<String>>,
+    pub(super) entrypoint: Option<Vec<String>>,
+    pub(super) env: Vec<String>,
+    pub(super) user: Option<String>,
+    pub(super) working_dir: Option<String>,
+    pub(super) hostname: Option<String>,
+    pub(super) domainname: Option<String>,
+    pub(super) tty: bool,
+    pub(super) open_stdin: bool,
+    /// Input ends when who is attached closes it.
+    pub(super) stdin_once: bool,
+    pub(super) stop_signal: Option<String>,
+    /// Seconds.
+    pub(super) stop_timeout: Option<u64>,
+    pub(super) healthcheck: Option<HealthcheckBody>,
+    pub(super) labels: Labels,
+    pub(super) exposed_ports: BTreeMap<String, Empty>,
+    pub(super) host_config: HostConfigBody,
+    pub(super) networking_config: NetworkingBody,
+}
+
+/// Times in nanoseconds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HealthcheckBody {
+    pub(super) test: Vec<String>,
+    pub(super) interval: u64,
+    pub(super) timeout: u64,
+    pub(super) retries: u32,
+    pub(super) start_period: u64,
+    pub(super) start_interval: Option<u64>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HostConfigBody {
+    pub(super) binds: Vec<String>,
+    pub(super) mounts: Vec<MountBody>,
+    /// Options of `mount -t tmpfs`, by path.
+    pub(super) tmpfs: BTreeMap<String, String>,
+    pub(super) port_bindings: BTreeMap<String, Vec<PortBinding>>,
+    pub(super) network_mode: String,
+    pub(super) restart_policy: RestartBody,
+    pub(super) init: Option<bool>,
+    pub(super) memory: Option<u64>,
+    pub(super) memory_reservation: Option<u64>,
+    pub(super) memory_swap: Option<i64>,
+    pub(super) nano_cpus: Option<u64>,
+    pub(super) cpu_shares: Option<i64>,
+    pub(super) pids_limit: Option<i64>,
+    pub(super) log_config: Option<LogBody>,
+    pub(super) extra_hosts: Vec<String>,
+    pub(super) dns: Vec<String>,
+    pub(super) group_add: Vec<String>,
+    pub(super) cap_add: Vec<String>,
+    pub(super) cap_drop: Vec<String>,
+    pub(super) privileged: bool,
+    pub(super) readonly_rootfs: bool,
+    pub(super) security_opt: Vec<String>,
+    pub(super) sysctls: BTreeMap<String, String>,
+    pub(super) ulimits: Vec<UlimitBody>,
+    pub(super) shm_size: Option<u64>,
+    pub(super) devices: Vec<DeviceBody>,
+    pub(super) pid_mode: Option<String>,
+    pub(super) ipc_mode: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RestartBody {
+    pub(super) name: &'static str,
+    pub(super) maximum_retry_count: u32,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct LogBody {
+    pub(super) r#type: String,
+    pub(super) config: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct UlimitBody {
+    pub(super) name: String,
+    pub(super) soft: i64,
+    pub(super) hard: i64,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DeviceBody {
+    pub(super) path_on_host: String,
+    pub(super) path_in_container: String,
+    pub(super) cgroup_permissions: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct PortBinding {
+    pub(super) host_ip: String,
+    /// Empty: the Engine picks one.
+    pub(super) host_port: String,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct MountBody {
+    pub(super) r#type: &'static str,
+    pub(super) source: Option<String>,
+    pub(super) target: String,
+    pub(super) read_only: bool,
+    pub(super) bind_options: Option<BindOptions>,
+    pub(super) volume_options: Option<VolumeOptions>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct BindOptions {
+    pub(super) propagation: String,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct VolumeOptions {
+    pub(super) no_copy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subpath: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NetworkingBody {
+    pub(super) endpoints_config: BTreeMap<String, EndpointBody>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct EndpointBody {
+    pub(super) aliases: Vec<String>,
+    #[serde(rename = "IPAMConfig")]
+    pub(super) ipam_config: Option<EndpointIpam>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct EndpointIpam {
+    #[serde(rename = "IPv4Address", skip_serializing_if = "Option::is_none")]
+    pub(super) ipv4_address: Option<String>,
+    #[serde(rename = "IPv6Address", skip_serializing_if = "Option::is_none")]
+    pub(super) ipv6_address: Option<String>,
+}

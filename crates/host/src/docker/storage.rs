@@ -1,0 +1,136 @@
+//! What is mounted into a container: volumes, paths of the host, memory; and the files of secrets and configs.
+//!
+//! As Compose does it, secrets and configs that are files are bound read-only, so that owner and mode are the
+//! file's; those given as text are written into the container before it starts.
+
+use super::engine::ApiVersion;
+use super::error::DockerError;
+use super::spec::{BindOptions, MountBody, VolumeOptions};
+use mainstay_model::{FileGrant, FileObject, Mount, MountKind, Service, Stack};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Mounts of one container.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    /// In the old notation, the only one that makes a missing directory in every version of the API.
+    pub(super) binds: Vec<String>,
+    pub(super) mounts: Vec<MountBody>,
+    pub(super) tmpfs: BTreeMap<String, String>,
+    /// A tar archive to unpack at the container's root; empty when there is nothing to write.
+    pub(super) archive: Vec<u8>,
+}
+
+/// # Errors
+/// [`DockerError::Undefined`] for a volume, secret or config that the stack lacks; [`DockerError::Unsupported`]
+/// for `subpath` before API 1.45.
+pub(super) fn of(stack: &Stack, service: &Service, api: ApiVersion) -> Result<Mounts, DockerError> {
+    let mut found = Mounts::default();
+    for mount in &service.mounts {
+        found.add(stack, mount, api)?;
+    }
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut written = false;
+    let grants = service.secrets.iter().map(|grant| ("secret", grant, &stack.secrets));
+    for (kind, grant, objects) in
+        grants.chain(service.configs.iter().map(|grant| ("config", grant, &stack.configs)))
+    {
+        let object = granted(kind, grant, objects)?;
+        match (&object.file, &object.content) {
+            (_, Some(content)) => {
+                append(&mut archive, grant, content.expose().as_bytes())?;
+                written = true;
+            }
+            (Some(file), None) => found.mounts.push(MountBody {
+                r#type: "bind",
+                source: Some(file.display().to_string()),
+                target: grant.target.clone(),
+                read_only: true,
+                ..MountBody::default()
+            }),
+            (None, None) => {
+                return Err(DockerError::Undefined {
+                    what: format!("the content of {kind} `{}`", grant.source),
+                });
+            }
+        }
+    }
+    if written {
+        found.archive = archive.into_inner().map_err(|e| DockerError::broken("secrets and configs", e))?;
+    }
+    Ok(found)
+}
+
+impl Mounts {
+    fn add(&mut self, stack: &Stack, mount: &Mount, api: ApiVersion) -> Result<(), DockerError> {
+        let Mount { kind, target, read_only } = mount;
+        let mut body = MountBody { target: target.clone(), read_only: *read_only, ..MountBody::default() };
+        match kind {
+            MountKind::Volume { key, nocopy, subpath } => {
+                let needs = ApiVersion::v1(45);
+                if subpath.is_some() && api < needs {
+                    let what = format!("`subpath` of volume `{key}`");
+                    return Err(DockerError::Unsupported {
+                        what,
+                        needs: needs.to_string(),
+                        offers: api.to_string(),
+                    });
+                }
+                let undefined = || DockerError::Undefined { what: format!("volume `{key}`") };
+                body.r#type = "volume";
+                body.source = Some(stack.volumes.get(key).ok_or_else(undefined)?.name.clone());
+                body.volume_options = Some(VolumeOptions { no_copy: *nocopy, subpath: subpath.clone() });
+            }
+            MountKind::Anonymous => body.r#type = "volume",
+            MountKind::Bind { source, create, propagation, selinux } => {
+                let source = source.display().to_string();
+                if *create || selinux.is_some() {
+                    let mut bind = format!("{source}:{target}:{}", if *read_only { "ro" } else { "rw" });
+                    for option in selinux.map(String::from).iter().chain(propagation) {
+                        let _ = write!(bind, ",{option}");
+                    }
+                    self.binds.push(bind);
+                    return Ok(());
+                }
+                body.r#type = "bind";
+                body.source = Some(source);
+                body.bind_options = propagation.clone().map(|propagation| BindOptions { propagation });
+            }
+            MountKind::Tmpfs { size, mode, options } => {
+                let size = size.map(|bytes| format!("size={bytes}"));
+                let mode = mode.map(|bits| format!("mode={bits:o}"));
+                let rights = if *read_only { "ro" } else { "rw" };
+                let words = std::iter::once(rights.to_owned()).chain(size).chain(mode);
+                let words: Vec<_> = words.chain(options.iter().cloned()).collect();
+                self.tmpfs.insert(target.clone(), words.join(","));
+                return Ok(());
+            }
+        }
+        self.mounts.push(body);
+        Ok(())
+    }
+}
+
+fn granted<'a>(
+    kind: &str,
+    grant: &FileGrant,
+    objects: &'a BTreeMap<String, FileObject>,
+) -> Result<&'a FileObject, DockerError> {
+    objects
+        .get(&grant.source)
+        .ok_or_else(|| DockerError::Undefined { what: format!("{kind} `{}`", grant.source) })
+}
+
+fn append(archive: &mut tar::Builder<Vec<u8>>, grant: &FileGrant, content: &[u8]) -> Result<(), DockerError> {
+    let number = |text: &Option<String>| text.as_deref().and_then(|t| t.parse().ok()).unwrap_or(0);
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    // 0444 is the default of the Compose Specification.
+    header.set_mode(grant.mode.unwrap_or(0o444));
+    header.set_uid(number(&grant.uid));
+    header.set_gid(number(&grant.gid));
+    header.set_mtime(0);
+    archive
+        .append_data(&mut header, grant.target.trim_start_matches('/'), content)
+        .map_err(|e| DockerError::broken(&grant.target, e))
+}

@@ -118,7 +118,9 @@ async fn redeploy(
     let took = begun.elapsed();
     must("redeploy", outcome.ok, &outcome.message)?;
     play(screen, look, &load, MARGIN).await?;
-    must("redeploy", load.by_version().contains_key("2"), "version 2 does not answer")?;
+    let versions = load.by_version();
+    let why = format!("answered by {versions:?}, {:?}", load.tally());
+    must("redeploy", versions.contains_key("2"), &why)?;
     screen.result("version 2 serves", took)?;
     finish("redeploy", took, load, screen, numbers).await
 }

@@ -53,6 +53,9 @@ pub struct RollbackRequest {
 pub struct DownRequest {
     /// Remove volumes too.
     pub volumes: bool,
+    /// Seconds that an instance may take to stop, over what its release says.
+    #[serde(default)]
+    pub timeout: Option<u64>,
 }
 
 /// `POST …/stop`, `…/start`, `…/restart`: all services when empty.
@@ -60,6 +63,9 @@ pub struct DownRequest {
 pub struct ServicesRequest {
     /// The services.
     pub services: Vec<ServiceName>,
+    /// Seconds that an instance may take to stop, over what its release says; `start` has no use for it.
+    #[serde(default)]
+    pub timeout: Option<u64>,
 }
 
 /// Query of `GET …/logs`.
@@ -105,4 +111,19 @@ pub struct CommandRequest {
     pub tty: Option<(u16, u16)>,
     /// Forward standard input.
     pub stdin: bool,
+    /// For `run`: another entrypoint, as one program; the service's own when absent.
+    #[serde(default)]
+    pub entrypoint: Option<String>,
+    /// For `run`: name of the copy.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// For `run`: remove the copy when it has ended.
+    #[serde(default)]
+    pub remove: bool,
+    /// For `run`: do not start what the service depends on.
+    #[serde(default)]
+    pub no_deps: bool,
+    /// For `exec`: do not wait for the command; the answer ends once it runs.
+    #[serde(default)]
+    pub detach: bool,
 }

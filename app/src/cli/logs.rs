@@ -1,0 +1,124 @@
+//! `mainstay logs`.
+
+use super::time;
+use crate::context::{Context, service_names};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::render::style::{self, paint};
+use crate::render::words;
+use clap::Args;
+use mainstay_api::{LogEntry, LogQuery};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Show what services print
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Only of these services
+    services: Vec<String>,
+    /// Go on as lines arrive
+    #[arg(short, long)]
+    follow: bool,
+    /// Only lines since then: an age such as 10m, or a date
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only lines until then
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only the last N lines of each instance, or `all`
+    #[arg(short = 'n', long, value_name = "N", default_value = "all")]
+    tail: String,
+    /// Begin each line with its time
+    #[arg(short, long)]
+    timestamps: bool,
+    /// No colours
+    #[arg(long)]
+    no_color: bool,
+    /// Print the lines alone, without the instance they are from
+    #[arg(long)]
+    no_log_prefix: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Any.
+pub async fn run(args: LogsArgs, context: &Context) -> Result<Exit, Error> {
+    let now = words::now();
+    let point = |text: &Option<String>| text.as_deref().map(|text| time::parse(text, now)).transpose();
+    let query = LogQuery {
+        services: service_names(&args.services)?.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        follow: args.follow,
+        since: point(&args.since)?.map(|at| at.0),
+        until: point(&args.until)?.map(|at| at.0),
+        tail: tail(&args.tail)?,
+    };
+    let client = context.client();
+    let stack = context.stack_name(&client).await?;
+    let mut lines = client.get_lines(&format!("/v1/stacks/{stack}/logs?{}", encode(&query))).await?;
+    let mut widest = 0;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Terminal)?;
+    loop {
+        let entry = tokio::select! {
+            entry = lines.next::<LogEntry>() => entry?,
+            _ = interrupt.recv() => return Err(Error::Interrupted),
+        };
+        let Some(entry) = entry else { return Ok(Exit::Done) };
+        if context.json {
+            context.print_json_line(&entry)?;
+            continue;
+        }
+        widest = widest.max(entry.instance.chars().count());
+        let line = text(&args, &entry, widest);
+        context.print(&if args.no_color { anstream::adapter::strip_str(&line).to_string() } else { line })?;
+    }
+}
+
+fn text(args: &LogsArgs, entry: &LogEntry, widest: usize) -> String {
+    let mut line = String::new();
+    if !args.no_log_prefix {
+        let look = style::of_service(entry.service.as_str());
+        line.push_str(&paint(look, format!("{:widest$} |", entry.instance)));
+        line.push(' ');
+    }
+    if args.timestamps {
+        line.push_str(&paint(style::DIM, words::local_precise(entry.at)));
+        line.push(' ');
+    }
+    // Colours that the service itself prints are its own affair; what else it may send to a terminal, too.
+    line.push_str(&entry.line);
+    line.push('\n');
+    line
+}
+
+fn tail(text: &str) -> Result<Option<usize>, Error> {
+    if text == "all" || text == "-1" {
+        return Ok(None);
+    }
+    let number = text.parse().map_err(|_| Error::Argument { value: text.to_owned(), expected: "a number or `all`" })?;
+    Ok(Some(number))
+}
+
+/// The query as a URL has it. Names of services and numbers need no escapes.
+fn encode(query: &LogQuery) -> String {
+    let LogQuery { services, follow, since, until, tail } = query;
+    let mut parts = vec![format!("follow={follow}")];
+    if !services.is_empty() {
+        parts.push(format!("services={services}"));
+    }
+    let numbers = [("since", *since), ("until", *until), ("tail", tail.map(|n| n as u64))];
+    parts.extend(numbers.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))));
+    parts.join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_says_only_what_was_asked() {
+        let query = LogQuery { services: "api,web".into(), tail: Some(5), ..LogQuery::default() };
+        assert_eq!(encode(&query), "follow=false&services=api,web&tail=5");
+        assert_eq!(tail("all").unwrap(), None);
+        assert!(tail("few").is_err());
+    }
+}

@@ -1,0 +1,278 @@
+//! The command line: one file a command. `…Args` is what was typed; what it means is a request of the control API.
+
+mod agent;
+mod build;
+mod check;
+mod completions;
+mod compose_only;
+mod config;
+mod demo;
+mod demo_app;
+mod down;
+mod edge;
+mod events;
+mod exec;
+mod install;
+mod logs;
+mod ls;
+mod plan;
+mod ps;
+mod pull;
+mod releases;
+mod restart;
+mod rollback;
+mod run;
+mod session;
+mod start;
+mod stop;
+mod time;
+mod uninstall;
+mod up;
+mod version;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::render;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The commands by what they are for; `--help` shows this instead of one long list.
+const GROUPS: &str = "\
+Deploy
+  up           Bring the stack to what its file says
+  plan         Show what `up` would do, and why
+  rollback     Go back to an earlier release
+  releases     List releases
+  pull, build  Get images without deploying
+
+Look
+  ps           Show services and instances
+  logs         Show what services print
+  events       Show what happened
+  ls           List stacks
+  config       Show the stack file as it is understood
+  check        Check the stack file
+
+Act
+  start, stop, restart   Start, stop or restart services
+  exec                   Run a command inside a running instance
+  run                    Run a one-off copy of a service
+  down                   Remove what the stack made
+
+Mainstay
+  demo         See it work: no Docker, no root, nothing installed
+  agent        Run the agent in the foreground
+  install      Run the agent under systemd (uninstall undoes it)
+  completions  Print a completion script for a shell
+  version      Show versions";
+
+const TEMPLATE: &str = "\
+{about}
+
+Usage: {usage}
+
+{after-help}
+
+Options
+{options}
+
+`mainstay help COMMAND` tells more about a command.
+";
+
+/// Runs production on one server from a Compose file
+#[derive(Debug, Parser)]
+#[command(name = "mainstay", version, help_template = TEMPLATE, after_help = GROUPS, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of all commands. Those that choose the stack stand before the command, as in Compose.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// Stack file; may be given several times, later ones are merged over earlier ones
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Vec<PathBuf>,
+    /// Name of the stack [default: `name:` of the file, or the directory]
+    #[arg(short, long, value_name = "NAME")]
+    pub project_name: Option<String>,
+    /// Profile to make active; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub profile: Vec<String>,
+    /// File of variables instead of `.env`; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+    /// Directory that relative paths of the file mean
+    #[arg(long, value_name = "DIR")]
+    pub project_directory: Option<PathBuf>,
+    /// Where the agent keeps its state
+    #[arg(long, value_name = "DIR", env = "MAINSTAY_STATE_DIR", global = true, hide_env_values = true)]
+    pub state_dir: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print less: no progress; names or ids only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::UpArgs),
+    Plan(plan::PlanArgs),
+    Rollback(rollback::RollbackArgs),
+    Releases(releases::ReleasesArgs),
+    Pull(pull::PullArgs),
+    Build(build::BuildArgs),
+    Ps(ps::PsArgs),
+    Logs(logs::LogsArgs),
+    Events(events::EventsArgs),
+    Ls(ls::LsArgs),
+    #[command(visible_alias = "convert")]
+    Config(config::ConfigArgs),
+    Check(check::CheckArgs),
+    Start(start::StartArgs),
+    Stop(stop::StopArgs),
+    Restart(restart::RestartArgs),
+    Exec(exec::ExecArgs),
+    Run(run::RunArgs),
+    Down(down::DownArgs),
+    Demo(demo::DemoArgs),
+    Agent(agent::AgentArgs),
+    Install(install::InstallArgs),
+    Uninstall(uninstall::UninstallArgs),
+    Completions(completions::CompletionsArgs),
+    Version(version::VersionArgs),
+    #[command(hide = true)]
+    Edge(edge::EdgeArgs),
+    #[command(hide = true)]
+    Shim(ShimArgs),
+    #[command(hide = true)]
+    DemoApp(demo_app::DemoAppArgs),
+}
+
+/// Supervise one native instance. `main` runs it before the command line is read; this only documents it.
+#[derive(Debug, Args)]
+struct ShimArgs {
+    /// Directory of the instance
+    #[arg(value_name = "DIR")]
+    _dir: PathBuf,
+}
+
+/// Reads the command line and runs the command.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let Cli { global, command } = cli;
+    let json = global.json;
+    let base = std::env::current_dir().unwrap_or_default();
+    match Context::new(global).and_then(|context| run(command, context)) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            report(&error, &base, json);
+            error.exit().into()
+        }
+    }
+}
+
+fn report(error: &Error, base: &std::path::Path, json: bool) {
+    use std::io::Write;
+    if matches!(error.exit(), Exit::OutputClosed | Exit::Interrupted) && !json {
+        return;
+    }
+    let text = if json { format!("{}\n", render::error::json(error)) } else { render::error::text(error, base) };
+    // Nobody is left to be told.
+    let _gone = anstream::stderr().write_all(text.as_bytes());
+}
+
+/// What clap found wrong, or was asked to show.
+fn refuse(error: &clap::Error) -> ExitCode {
+    use clap::error::{ContextKind, ContextValue};
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some(instead) = compose_only::instead(word)
+    {
+        let refused = Cli::command().error(ErrorKind::InvalidSubcommand, instead);
+        return shown(&refused);
+    }
+    shown(error)
+}
+
+fn shown(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told.
+    let _gone = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+fn run(command: Command, context: Context) -> Result<Exit, Error> {
+    match command {
+        // Processes with threads or runtimes of their own.
+        Command::Edge(args) => edge::run(args),
+        Command::Agent(args) => agent::run(args, &context),
+        Command::DemoApp(args) => demo_app::run(args),
+        Command::Shim(_) => Err(Error::Argument { value: "shim".into(), expected: "followed by a directory" }),
+        command => runtime()?.block_on(ask(command, &context)),
+    }
+}
+
+/// A command is one thread: it waits for the agent.
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|source| Error::Process { what: "the program cannot run".into(), source })
+}
+
+async fn ask(command: Command, context: &Context) -> Result<Exit, Error> {
+    // Each is boxed: together they would be one future of the largest's size, many times over.
+    match command {
+        Command::Up(args) => Box::pin(up::run(args, context)).await,
+        Command::Plan(args) => Box::pin(plan::run(args, context)).await,
+        Command::Rollback(args) => Box::pin(rollback::run(args, context)).await,
+        Command::Releases(args) => Box::pin(releases::run(args, context)).await,
+        Command::Pull(args) => Box::pin(pull::run(args, context)).await,
+        Command::Build(args) => Box::pin(build::run(args, context)).await,
+        Command::Ps(args) => Box::pin(ps::run(args, context)).await,
+        Command::Logs(args) => Box::pin(logs::run(args, context)).await,
+        Command::Events(args) => Box::pin(events::run(args, context)).await,
+        Command::Ls(args) => Box::pin(ls::run(args, context)).await,
+        Command::Config(args) => config::run(args, context),
+        Command::Check(args) => check::run(args, context),
+        Command::Start(args) => Box::pin(start::run(args, context)).await,
+        Command::Stop(args) => Box::pin(stop::run(args, context)).await,
+        Command::Restart(args) => Box::pin(restart::run(args, context)).await,
+        Command::Exec(args) => Box::pin(exec::run(args, context)).await,
+        Command::Run(args) => Box::pin(run::run(args, context)).await,
+        Command::Down(args) => Box::pin(down::run(args, context)).await,
+        Command::Demo(args) => Box::pin(demo::run(args, context)).await,
+        Command::Install(args) => install::run(args, context),
+        Command::Uninstall(args) => uninstall::run(args, context),
+        Command::Completions(args) => completions::run(args, context, Cli::command()),
+        Command::Version(args) => Box::pin(version::run(args, context)).await,
+        // Run before there is a runtime.
+        Command::Edge(_) | Command::Agent(_) | Command::Shim(_) | Command::DemoApp(_) => Ok(Exit::Usage),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_names_every_command() {
+        for command in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {
+            assert!(GROUPS.contains(command.get_name()), "{} is not in the help", command.get_name());
+            assert!(command.get_about().is_some(), "{} says nothing about itself", command.get_name());
+        }
+    }
+}

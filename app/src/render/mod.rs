@@ -1,0 +1,12 @@
+//! Everything a user sees. Commands hand over values; nothing here asks the agent or decides anything.
+
+pub mod diagnostic;
+pub mod error;
+pub mod live;
+pub mod plan;
+pub mod progress;
+pub mod stack;
+pub mod style;
+pub mod table;
+pub mod words;
+pub mod yaml;

@@ -94,7 +94,10 @@ fn is_off(node: &Node) -> bool {
 pub fn below(kind: &Kind, node: &Node, path: &KeyPath, sink: &mut Sink) {
     match (kind, &node.value) {
         (Kind::Short(_, kind), _) => below(kind, node, path, sink),
-        (Kind::Object(shape) | Kind::Embedded(shape) | Kind::Variant(_, shape), Value::Map(map)) => {
+        (
+            Kind::Object(shape) | Kind::Embedded(shape) | Kind::Capital(shape) | Kind::Variant(_, shape),
+            Value::Map(map),
+        ) => {
             for (name, entry) in map {
                 if let Some(key) = shape.key(name) {
                     key_of(key, entry, &path.key(name), sink);

@@ -91,7 +91,9 @@ fn words(status: u16) -> (&'static str, &'static str) {
         431 => ("Request Header Fields Too Large", "The request's headers are too large."),
         501 => ("Not Implemented", "The request uses a transfer coding this server does not know."),
         502 => ("Bad Gateway", "The service behind this server did not answer properly."),
-        503 => ("Service Unavailable", "The service is not available at the moment. Please try again shortly."),
+        503 => {
+            ("Service Unavailable", "The service is not available at the moment. Please try again shortly.")
+        }
         504 => ("Gateway Timeout", "The service behind this server took too long to answer."),
         505 => ("HTTP Version Not Supported", "This server speaks HTTP/1.1."),
         _ => ("Error", "The request could not be served."),
@@ -128,8 +130,13 @@ mod tests {
     #[test]
     fn a_head_answer_has_the_length_of_its_body_but_no_body() {
         let mut out = Vec::new();
-        let answer =
-            Answer { status: 503, format: Format::Json, without_body: true, close: true, say_keep_alive: false };
+        let answer = Answer {
+            status: 503,
+            format: Format::Json,
+            without_body: true,
+            close: true,
+            say_keep_alive: false,
+        };
         write(&mut out, answer, |out| out.extend_from_slice(b"today"));
         let text = String::from_utf8(out).unwrap();
         assert!(text.ends_with("Retry-After: 2\r\nConnection: close\r\n\r\n"), "{text}");

@@ -67,7 +67,8 @@ impl Pool {
             if !idle.target.upgrade().is_some_and(|target| target.phase() == Phase::Active) {
                 return false;
             }
-            idle.connections.retain(|(stream, since)| now.saturating_sub(*since) < KEEP_FOR && !is_stale(stream));
+            idle.connections
+                .retain(|(stream, since)| now.saturating_sub(*since) < KEEP_FOR && !is_stale(stream));
             !idle.connections.is_empty()
         });
     }

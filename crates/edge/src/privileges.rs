@@ -31,7 +31,8 @@ impl User {
     pub fn named(name: &str) -> Result<Self, PrivilegeError> {
         let unknown = || PrivilegeError::UnknownUser(name.to_owned());
         let text = fs::read_to_string("/etc/passwd").map_err(|_| unknown())?;
-        let entry = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|entry| entry[0] == name);
+        let entry =
+            text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|entry| entry[0] == name);
         let id = |place: usize| entry.as_ref().and_then(|e| e.get(place)?.parse().ok());
         Ok(Self { uid: id(2).ok_or_else(unknown)?, gid: id(3).ok_or_else(unknown)? })
     }
@@ -44,7 +45,10 @@ pub(crate) fn become_user(user: User) -> Result<(), PrivilegeError> {
         0 => Ok(()),
         _ => Err(PrivilegeError::Refused { uid, source: io::Error::last_os_error() }),
     };
-    #[expect(unsafe_code, reason = "only libc changes the ids of all threads; no pointer but a null one is passed")]
+    #[expect(
+        unsafe_code,
+        reason = "only libc changes the ids of all threads; no pointer but a null one is passed"
+    )]
     unsafe {
         check(libc::setgroups(0, std::ptr::null()))?;
         check(libc::setresgid(gid, gid, gid))?;
@@ -56,7 +60,8 @@ pub(crate) fn become_user(user: User) -> Result<(), PrivilegeError> {
 pub(crate) fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
         tracing::warn!(%error, "cannot raise the number of open files");
     }
 }

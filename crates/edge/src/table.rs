@@ -139,7 +139,11 @@ impl Registry {
     }
 
     /// Runs `look` on all targets and upstreams.
-    pub(crate) fn visit(&self, mut target: impl FnMut(&TargetState), mut upstream: impl FnMut(&UpstreamState)) {
+    pub(crate) fn visit(
+        &self,
+        mut target: impl FnMut(&TargetState),
+        mut upstream: impl FnMut(&UpstreamState),
+    ) {
         let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         seen.targets.values().filter_map(Weak::upgrade).for_each(|t| target(&t));
         seen.upstreams.values().for_each(|u| upstream(u));

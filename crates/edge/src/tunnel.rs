@@ -46,7 +46,11 @@ pub(crate) async fn serve_tcp(worker: &Rc<Worker>, client: TcpStream, address: S
 }
 
 /// Connects to an instance, waiting for one while the service is being swapped.
-async fn reach(worker: &Rc<Worker>, address: SocketAddr, deadline: &Deadline) -> Option<(TcpStream, InFlight)> {
+async fn reach(
+    worker: &Rc<Worker>,
+    address: SocketAddr,
+    deadline: &Deadline,
+) -> Option<(TcpStream, InFlight)> {
     let mut held: Option<Held> = None;
     let mut tried = [0; MOST_ATTEMPTS];
     let mut attempt = 0;
@@ -125,7 +129,12 @@ impl Tunnel {
         }
     }
 
-    fn poll(&mut self, deadline: &Deadline, idle: Millis, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+    fn poll(
+        &mut self,
+        deadline: &Deadline,
+        idle: Millis,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), TransportError>> {
         let mut moved = false;
         let Self { client, upstream, to_upstream, to_client, frames } = self;
         let (mut client_read, mut client_write) = client.split();

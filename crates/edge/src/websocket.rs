@@ -97,7 +97,11 @@ mod tests {
                     for piece in bytes.chunks(step) {
                         frames.follow(piece);
                         seen += piece.len();
-                        assert_eq!(frames.at_boundary(), seen == bytes.len(), "{size} {masked} {step} {seen}");
+                        assert_eq!(
+                            frames.at_boundary(),
+                            seen == bytes.len(),
+                            "{size} {masked} {step} {seen}"
+                        );
                     }
                 }
             }

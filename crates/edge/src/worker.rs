@@ -106,8 +106,13 @@ impl Worker {
 }
 
 /// Runs a worker until the edge ends.
-pub(crate) fn run(index: usize, shared: Arc<Shared>, orders: mpsc::UnboundedReceiver<Order>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+pub(crate) fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    orders: mpsc::UnboundedReceiver<Order>,
+) -> io::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     runtime.block_on(async move {
         let worker = Rc::new(Worker::new(index, shared));
         tokio::task::spawn_local(obey(worker.clone(), orders));

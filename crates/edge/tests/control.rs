@@ -10,7 +10,10 @@ use support::{Client, Edge, connect, control_path, echo, listener, start_in, tab
 async fn an_older_table_is_refused() {
     let mut edge = Edge::with(table(5).route("*", "/", "u").target("u", "s/u.1", echo("five").await)).await;
     let error = edge.try_apply(table(4)).await.unwrap_err();
-    assert!(matches!(&error, ControlError::Refused(why) if why.contains("version 4 is older than version 5")), "{error}");
+    assert!(
+        matches!(&error, ControlError::Refused(why) if why.contains("version 4 is older than version 5")),
+        "{error}"
+    );
     assert!(edge.get("x", "/").await.text().starts_with("five"));
     edge.apply(table(5).route("*", "/", "u").target("u", "s/u.1", echo("again").await)).await;
     assert!(edge.get("x", "/").await.text().starts_with("again"));

@@ -1,5 +1,7 @@
 //! What a change of tables does to what is under way: nothing, until it has to end.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::sync::Arc;
@@ -159,7 +161,8 @@ async fn an_instance_taken_back_serves_again() {
     let ask = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     client.send(ask).await;
     assert!(client.response().await.value("connection").is_none());
-    let gone = table(2).route("*", "/", "u").empty_upstream("u").draining("u", "s/u.1", backend, in_ms(LATER));
+    let gone =
+        table(2).route("*", "/", "u").empty_upstream("u").draining("u", "s/u.1", backend, in_ms(LATER));
     edge.apply(gone).await;
     client.send(ask).await;
     assert_eq!(client.response().await.status(), 503);
@@ -184,7 +187,8 @@ async fn swapping_tables_under_load_loses_nothing() {
             let mut client = Client::connect(address).await;
             while !over.load(Ordering::Relaxed) {
                 let body = "x".repeat(number * 1000);
-                let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                let head =
+                    format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
                 client.send(head).await;
                 let response = client.response().await;
                 assert_eq!(response.status(), 200, "{}", response.head);

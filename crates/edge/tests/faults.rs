@@ -1,5 +1,7 @@
 //! Instances that misbehave, and clients that do.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use mainstay_model::RouteTimeouts;
@@ -63,7 +65,8 @@ async fn a_response_that_breaks_off_does_not_look_complete() {
 
 #[tokio::test]
 async fn bytes_behind_a_response_are_never_taken_for_the_next_one() {
-    let surplus = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    let surplus =
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
     let edge = to(replying(surplus, false).await).await;
     let mut client = edge.client().await;
     for _ in 0..3 {
@@ -148,9 +151,11 @@ async fn what_must_not_happen_twice_does_not() {
 async fn an_instance_that_died_is_replaced_by_another_for_a_repeatable_request() {
     let seen = Arc::new(AtomicUsize::new(0));
     let dying = closing_after(0, seen.clone()).await;
-    let edge = Edge::with(
-        table(1).route("*", "/", "u").target("u", "s/u.1", dying).target("u", "s/u.2", echo("live").await),
-    )
+    let edge = Edge::with(table(1).route("*", "/", "u").target("u", "s/u.1", dying).target(
+        "u",
+        "s/u.2",
+        echo("live").await,
+    ))
     .await;
     for _ in 0..4 {
         assert!(edge.get("x", "/").await.text().starts_with("live"));
@@ -186,7 +191,9 @@ async fn a_broken_upload_is_400_and_the_instance_sees_no_end() {
     .await)
     .await;
     let mut client = edge.client().await;
-    client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\nnonsense\r\n").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\nnonsense\r\n")
+        .await;
     let response = client.response().await;
     assert_eq!((response.status(), response.value("connection")), (400, Some("close")));
     assert_eq!(seen.recv().await, Some(false));

@@ -66,7 +66,8 @@ async fn tcp_connections_are_held_too() {
     edge.apply(table(2).tcp(port, "db").target("db", "s/db.1", backend)).await;
     assert!(client.response().await.text().starts_with("tcp"));
     assert_eq!(edge.status().await.in_flight.get("s/db.1"), Some(&1));
-    edge.apply(table(3).tcp(port, "db").empty_upstream("db").draining("db", "s/db.1", backend, in_ms(0))).await;
+    edge.apply(table(3).tcp(port, "db").empty_upstream("db").draining("db", "s/db.1", backend, in_ms(0)))
+        .await;
     assert!(client.at_end().await, "a drained TCP connection is closed");
     let mut client = Client::connect(port).await;
     assert!(client.at_end().await, "nobody is there and nothing is held");

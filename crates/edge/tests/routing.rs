@@ -5,8 +5,13 @@ mod support;
 use support::{Client, Edge, echo, table};
 
 async fn three_hosts() -> Edge {
-    let (exact, wild, any, deep, stripped) =
-        (echo("exact").await, echo("wild").await, echo("any").await, echo("deep").await, echo("stripped").await);
+    let (exact, wild, any, deep, stripped) = (
+        echo("exact").await,
+        echo("wild").await,
+        echo("any").await,
+        echo("deep").await,
+        echo("stripped").await,
+    );
     let routes = table(1)
         .route("a.example", "/", "exact")
         .route("a.example", "/deep/er/", "deep")
@@ -124,7 +129,9 @@ async fn pipelined_requests_are_answered_in_order() {
 
 #[tokio::test]
 async fn http10_clients_are_served_their_way() {
-    let backend = support::replying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false).await;
+    let backend =
+        support::replying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false)
+            .await;
     let plain = echo("plain").await;
     let edge = Edge::with(
         table(1)
@@ -137,7 +144,10 @@ async fn http10_clients_are_served_their_way() {
     let mut client = edge.client().await;
     client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
     let all = String::from_utf8(client.rest().await).unwrap();
-    assert!(all.ends_with("\r\n\r\nhi") && all.contains("Connection: close") && !all.contains("chunked"), "{all}");
+    assert!(
+        all.ends_with("\r\n\r\nhi") && all.contains("Connection: close") && !all.contains("chunked"),
+        "{all}"
+    );
     let mut client = edge.client().await;
     for _ in 0..2 {
         client.send("GET /plain HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;

@@ -213,7 +213,9 @@ async fn other_protocols_are_upgraded_to_only_when_asked() {
     client.until_contains("early").await;
     client.send("late").await;
     client.until_contains("late").await;
-    for ignored in ["Upgrade: h2c\r\nConnection: upgrade, http2-settings\r\nHTTP2-Settings: x", "Upgrade: websocket"] {
+    for ignored in
+        ["Upgrade: h2c\r\nConnection: upgrade, http2-settings\r\nHTTP2-Settings: x", "Upgrade: websocket"]
+    {
         let mut client = edge.client().await;
         client.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{ignored}\r\n\r\n")).await;
         let text = client.response().await.text().to_ascii_lowercase();

@@ -52,7 +52,10 @@ pub(crate) enum ApplyError {
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("{source}: {}", reason_of(source))]
-    Persist { #[from] source: PersistError },
+    Persist {
+        #[from]
+        source: PersistError,
+    },
 }
 
 fn reason_of(error: &PersistError) -> String {

@@ -81,7 +81,9 @@ impl Control {
                     };
                     wire::send(&stream, &reply, &[]).await?;
                 }
-                Request::Status => wire::send(&stream, &Reply::Status(status::report(&self.shared)), &[]).await?,
+                Request::Status => {
+                    wire::send(&stream, &Reply::Status(status::report(&self.shared)), &[]).await?
+                }
                 Request::TakeListeners => self.hand_out(&stream).await?,
                 Request::Shutdown { grace_ms } => {
                     self.shut_down(grace_ms).await;
@@ -129,7 +131,12 @@ impl Control {
     }
 
     /// Sockets for the addresses that are new in a table.
-    fn open_new(&self, model: &RouteTable, mut passed: Listeners, lenient: bool) -> Result<Listeners, ApplyError> {
+    fn open_new(
+        &self,
+        model: &RouteTable,
+        mut passed: Listeners,
+        lenient: bool,
+    ) -> Result<Listeners, ApplyError> {
         let mut new = Listeners::new();
         for listener in &model.listeners {
             let address = listener.address;
@@ -155,7 +162,8 @@ impl Control {
         // Fewer sockets than workers: then some sockets are served by several.
         for (index, worker) in self.orders.iter().enumerate() {
             let socket = &sockets[index % sockets.len()];
-            let copy = socket.try_clone().map(TcpListener::from).and_then(|s| s.set_nonblocking(true).map(|()| s));
+            let copy =
+                socket.try_clone().map(TcpListener::from).and_then(|s| s.set_nonblocking(true).map(|()| s));
             match copy {
                 // A worker that has ended listens no more.
                 Ok(copy) => drop(worker.send(Order::Listen(address, copy))),
@@ -201,10 +209,13 @@ impl Control {
             .listeners
             .borrow()
             .iter()
-            .map(|(address, fds)| Ok((*address, fds.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?)))
+            .map(|(address, fds)| {
+                Ok((*address, fds.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?))
+            })
             .collect();
         let copies = copies?;
-        let sockets = copies.iter().map(|(address, fds)| Sockets { address: *address, count: fds.len() }).collect();
+        let sockets =
+            copies.iter().map(|(address, fds)| Sockets { address: *address, count: fds.len() }).collect();
         let fds: Vec<_> = copies.iter().flat_map(|(_, fds)| fds.iter().map(AsFd::as_fd)).collect();
         wire::send(stream, &Reply::Listeners(sockets), &fds).await
     }

@@ -6,7 +6,8 @@
 use super::ControlError;
 use mainstay_model::table::{EdgeStatus, RouteTable};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -27,12 +28,17 @@ const LONGEST: usize = 16 * 1024 * 1024;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     /// Put a table in force. The sockets come with the message, in this order.
-    Apply { table: RouteTable, sockets: Vec<Sockets> },
+    Apply {
+        table: RouteTable,
+        sockets: Vec<Sockets>,
+    },
     Status,
     /// Hand out copies of all listening sockets.
     TakeListeners,
     /// End: no new connections from now on, none at all after `grace_ms`.
-    Shutdown { grace_ms: u64 },
+    Shutdown {
+        grace_ms: u64,
+    },
 }
 
 /// Sockets of one address.
@@ -121,7 +127,8 @@ impl Receiver {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(BATCH))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-        let received = rustix::net::recvmsg(stream, &mut [IoSliceMut::new(&mut piece)], &mut ancillary, flags)?;
+        let received =
+            rustix::net::recvmsg(stream, &mut [IoSliceMut::new(&mut piece)], &mut ancillary, flags)?;
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(sockets) = message {
                 self.sockets.extend(sockets);

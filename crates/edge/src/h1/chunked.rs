@@ -67,7 +67,12 @@ pub(crate) struct Decoded {
 
 impl Decoder {
     pub(crate) fn new() -> Self {
-        Self { state: State::Size(0), left: 0, extension_left: EXTENSION_BUDGET, trailer_left: TRAILER_BUDGET }
+        Self {
+            state: State::Size(0),
+            left: 0,
+            extension_left: EXTENSION_BUDGET,
+            trailer_left: TRAILER_BUDGET,
+        }
     }
 
     /// Reads `piece` and moves the data in it to its front.
@@ -103,7 +108,9 @@ impl Decoder {
         self.state = match (self.state, byte) {
             (State::Size(digits), _) => self.size(digits, byte)?,
             (State::Extension, b'\r') => State::SizeLf,
-            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => spend(&mut self.extension_left, State::Extension)?,
+            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => {
+                spend(&mut self.extension_left, State::Extension)?
+            }
             (State::Extension, _) => return Err(ChunkError::Extension),
             (State::SizeLf, b'\n') if self.left == 0 => State::TrailerStart,
             (State::SizeLf, b'\n') => State::Data,
@@ -117,7 +124,9 @@ impl Decoder {
             }
             (State::TrailerName, b':') => State::TrailerValue,
             (State::TrailerValue, b'\r') => State::TrailerLf,
-            (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => spend(&mut self.trailer_left, State::TrailerValue)?,
+            (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
+                spend(&mut self.trailer_left, State::TrailerValue)?
+            }
             (State::TrailerLf, b'\n') => State::TrailerStart,
             (State::LastLf, b'\n') => State::Done,
             _ => return Err(ChunkError::Trailer),
@@ -174,7 +183,8 @@ mod tests {
 
     /// Decodes `bytes` cut at `cuts`; returns the data and what was left over.
     fn decode(bytes: &[u8], cuts: &[usize]) -> Result<(Vec<u8>, Option<Vec<u8>>), ChunkError> {
-        let mut cuts: Vec<usize> = cuts.iter().map(|c| *c.min(&bytes.len())).chain([0, bytes.len()]).collect();
+        let mut cuts: Vec<usize> =
+            cuts.iter().map(|c| *c.min(&bytes.len())).chain([0, bytes.len()]).collect();
         cuts.sort_unstable();
         let mut decoder = Decoder::new();
         let mut data = Vec::new();

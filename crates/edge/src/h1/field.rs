@@ -143,7 +143,9 @@ mod tests {
     fn lengths_are_plain_digits() {
         assert_eq!(content_length(b"0"), Some(0));
         assert_eq!(content_length(b"00042"), Some(42));
-        for bad in [&b""[..], b"+1", b"-1", b"1,1", b"1 ", b"0x1", b"1e3", b"9999999999999999999", "１".as_bytes()] {
+        for bad in
+            [&b""[..], b"+1", b"-1", b"1,1", b"1 ", b"0x1", b"1e3", b"9999999999999999999", "１".as_bytes()]
+        {
             assert_eq!(content_length(bad), None, "{bad:?}");
         }
     }

@@ -122,7 +122,8 @@ impl Exchange<'_> {
                 Received::Interim => {
                     interim += 1;
                     let Answering { stream, slot, head } = &mut answering;
-                    *head = receive_head(stream, slot, self.deadline).await.map_err(ForwardError::upstream)?;
+                    *head =
+                        receive_head(stream, slot, self.deadline).await.map_err(ForwardError::upstream)?;
                 }
             }
         };
@@ -199,7 +200,9 @@ impl Exchange<'_> {
         // By a newer table, if one came meanwhile.
         let table = self.worker.table();
         let state = &self.table.upstreams[self.request.upstream].state;
-        let Some(upstream) = table.upstreams.iter().find(|u| Arc::ptr_eq(&u.state, state)) else { return false };
+        let Some(upstream) = table.upstreams.iter().find(|u| Arc::ptr_eq(&u.state, state)) else {
+            return false;
+        };
         let is_tried = |id| tried.contains(&id);
         match balance::pick(&upstream.targets, self.worker.turn(), clock::now(), is_tried) {
             Some(target) => {
@@ -223,7 +226,11 @@ impl Exchange<'_> {
         }
     }
 
-    async fn obtain(&self, target: &Arc<TargetState>, reuse: bool) -> Result<(TcpStream, bool), ConnectError> {
+    async fn obtain(
+        &self,
+        target: &Arc<TargetState>,
+        reuse: bool,
+    ) -> Result<(TcpStream, bool), ConnectError> {
         if reuse {
             let idle_at_most = if self.request.facts.idempotent { NEVER } else { FRESH_ENOUGH };
             if let Some(stream) = self.worker.pool.borrow_mut().take(target, idle_at_most) {
@@ -267,7 +274,9 @@ impl Exchange<'_> {
         let continue_first = std::mem::take(&mut self.request.facts.expects_continue) && self.input.is_none();
         if continue_first {
             let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            let sent = transport::write_all(&mut client_write, &[interim], self.deadline, CLIENT_WRITE_PATIENCE).await;
+            let sent =
+                transport::write_all(&mut client_write, &[interim], self.deadline, CLIENT_WRITE_PATIENCE)
+                    .await;
             sent.map_err(|error| ForwardError::RequestBody(BodyError::Source(error)))?;
         }
         self.deadline.disarm();
@@ -429,7 +438,9 @@ async fn receive_head<R: AsyncRead + Unpin>(
         if let Some(buf) = slot {
             match scanner.scan(buf.filled()) {
                 Ok(Some(bounds)) => return Ok(bounds),
-                Ok(None) if buf.filled().len() > crate::buffer::HEAD_CAPACITY => return Err(TransportError::Full),
+                Ok(None) if buf.filled().len() > crate::buffer::HEAD_CAPACITY => {
+                    return Err(TransportError::Full);
+                }
                 Ok(None) => {}
                 Err(_) => return Err(TransportError::Full),
             }
@@ -464,7 +475,8 @@ fn read_head(
     if head.start != 0 {
         return Err(BadResponse("empty lines before the status line"));
     }
-    let received = response::prepare(&buf.filled()[..head.end], &facts, close, out, |out| worker.write_date(out))?;
+    let received =
+        response::prepare(&buf.filled()[..head.end], &facts, close, out, |out| worker.write_date(out))?;
     buf.consume(head.end);
     if buf.is_empty() {
         *slot = None;

@@ -47,7 +47,8 @@ const SMALL_BODY: u64 = 16 * 1024;
 /// Serves one client until its connection ends.
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let deadline = Deadline::new();
-    let mut connection = Connection { worker, stream, peer: Peer::new(peer), deadline, input: None, is_new: true };
+    let mut connection =
+        Connection { worker, stream, peer: Peer::new(peer), deadline, input: None, is_new: true };
     loop {
         match connection.next().await {
             Next::Request => {}
@@ -154,7 +155,13 @@ impl Connection<'_> {
         }
     }
 
-    async fn failed(&mut self, error: ForwardError, facts: Facts, is_whole: bool, state: &Arc<UpstreamState>) -> Next {
+    async fn failed(
+        &mut self,
+        error: ForwardError,
+        facts: Facts,
+        is_whole: bool,
+        state: &Arc<UpstreamState>,
+    ) -> Next {
         tracing::debug!(%error, "a request failed");
         let Some(status) = error.status() else { return Next::Drop };
         let facts = Facts { keep_alive: facts.keep_alive && is_whole, ..facts };
@@ -197,8 +204,11 @@ impl Connection<'_> {
         loop {
             let table = self.worker.table();
             let head = self.input.as_ref().map_or(&[][..], |buf| &buf.filled()[bounds.start..bounds.end]);
-            let prepared = request::prepare(head, &table, &self.peer)
-                .map_err(|(refusal, facts)| Turned { refusal, facts, upstream: None })?;
+            let prepared = request::prepare(head, &table, &self.peer).map_err(|(refusal, facts)| Turned {
+                refusal,
+                facts,
+                upstream: None,
+            })?;
             let upstream = &table.upstreams[prepared.upstream];
             let picked = balance::pick(&upstream.targets, self.worker.turn(), clock::now(), |_| false);
             if let Some(target) = picked {
@@ -245,7 +255,12 @@ impl Connection<'_> {
     }
 
     /// Answers for ourselves.
-    async fn refuse(&mut self, refusal: Refusal, facts: Facts, upstream: Option<&Arc<UpstreamState>>) -> Next {
+    async fn refuse(
+        &mut self,
+        refusal: Refusal,
+        facts: Facts,
+        upstream: Option<&Arc<UpstreamState>>,
+    ) -> Next {
         let Refusal { status, why } = refusal;
         tracing::debug!(status, why, "answered by the edge");
         if self.input.as_ref().is_some_and(Buf::is_empty) {
@@ -262,7 +277,8 @@ impl Connection<'_> {
         };
         let mut out = Out::take();
         error_page::write(&mut out, answer, |out| self.worker.write_date(out));
-        let written = transport::write_all(&mut self.stream, &[&out], &self.deadline, CLIENT_WRITE_PATIENCE).await;
+        let written =
+            transport::write_all(&mut self.stream, &[&out], &self.deadline, CLIENT_WRITE_PATIENCE).await;
         match (written, keep_alive) {
             (Err(_), _) => Next::Drop,
             (Ok(()), true) => Next::Request,

@@ -79,7 +79,8 @@ pub(crate) fn prepare(head: &[u8], table: &Table, peer: &Peer) -> Result<Prepare
     };
     let mut facts = Facts { is_http10: version == 0, is_head: method == "HEAD", ..Facts::default() };
     facts.idempotent = matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE");
-    let request = Request::read(method, path.as_bytes(), parsed.headers, &mut facts).map_err(|r| (r, facts))?;
+    let request =
+        Request::read(method, path.as_bytes(), parsed.headers, &mut facts).map_err(|r| (r, facts))?;
     // A body that nobody will read ends the connection with the answer.
     facts.keep_alive &= request.framing.is_done();
     let route = request.route(table).map_err(|r| (r, facts))?;
@@ -157,8 +158,17 @@ impl<'b> Request<'b> {
             false => Upgrade::Other,
         });
         facts.expects_continue &= !is_bodyless && !facts.is_http10;
-        let request =
-            Self { method, target, host, host_value, framing, connection: values.connection, upgrade, fields, kinds };
+        let request = Self {
+            method,
+            target,
+            host,
+            host_value,
+            framing,
+            connection: values.connection,
+            upgrade,
+            fields,
+            kinds,
+        };
         facts.keep_alive = request.keep_alive(facts.is_http10);
         Ok(request)
     }
@@ -175,7 +185,8 @@ impl<'b> Request<'b> {
             NoRoute::NoPath => refuse(404, "no route for this path"),
         })?;
         // Whatever the upstream makes of the path must be this route's business.
-        let agrees = |reading: &Vec<u8>| table.find(host, reading).is_ok_and(|other| std::ptr::eq(other, route));
+        let agrees =
+            |reading: &Vec<u8>| table.find(host, reading).is_ok_and(|other| std::ptr::eq(other, route));
         if !self.target.is_plain && !uri::readings(path).iter().all(agrees) {
             return Err(refuse(400, "the path could mean another route"));
         }
@@ -202,7 +213,9 @@ impl<'b> Request<'b> {
                 field::write_number(out, *length);
                 out.extend_from_slice(b"\r\n");
             }
-            Framing::Chunked(_) | Framing::UntilClose => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Framing::Chunked(_) | Framing::UntilClose => {
+                out.extend_from_slice(b"Transfer-Encoding: chunked\r\n")
+            }
         }
         if let Some(protocol) = self.upgrade {
             out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: ");
@@ -252,9 +265,14 @@ impl<'b> Values<'b> {
                 }
                 Field::TransferEncoding => values.coding = Some(value),
                 Field::Connection => {
-                    values.connection.add(value).map_err(|_| refuse(400, "Connection names too many fields"))?;
+                    values
+                        .connection
+                        .add(value)
+                        .map_err(|_| refuse(400, "Connection names too many fields"))?;
                 }
-                Field::Upgrade if values.upgrade.is_some() => return Err(refuse(400, "several Upgrade fields")),
+                Field::Upgrade if values.upgrade.is_some() => {
+                    return Err(refuse(400, "several Upgrade fields"));
+                }
                 Field::Upgrade => values.upgrade = passable_upgrade(value),
                 Field::Expect if value.eq_ignore_ascii_case(b"100-continue") => facts.expects_continue = true,
                 Field::Expect => return Err(refuse(417, "an unknown expectation")),
@@ -284,11 +302,16 @@ impl<'b> Values<'b> {
             (None, length) => Ok(Framing::Length(length.unwrap_or(0))),
             (Some(_), Some(_)) => Err(refuse(400, "both Content-Length and Transfer-Encoding")),
             (Some(_), None) if is_http10 => Err(refuse(400, "Transfer-Encoding in HTTP/1.0")),
-            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked(Decoder::new())),
+            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => {
+                Ok(Framing::Chunked(Decoder::new()))
+            }
             (Some(coding), None) => {
                 let last = field::elements(coding).last().unwrap_or_default();
                 let chunks = field::elements(coding).filter(|c| c.eq_ignore_ascii_case(b"chunked")).count();
-                match last.eq_ignore_ascii_case(b"chunked") && chunks == 1 && field::elements(coding).count() > 1 {
+                match last.eq_ignore_ascii_case(b"chunked")
+                    && chunks == 1
+                    && field::elements(coding).count() > 1
+                {
                     true => Err(refuse(501, "an unknown transfer coding")),
                     false => Err(refuse(400, "a body without an end")),
                 }
@@ -300,9 +323,11 @@ impl<'b> Values<'b> {
 /// An upgrade we can pass on without knowing it. HTTP/2 and TLS are not: through them, requests would reach the
 /// upstream that nothing here has looked at.
 fn passable_upgrade(value: &[u8]) -> Option<&[u8]> {
-    let starts = |prefix: &[u8]| value.len() >= prefix.len() && value[..prefix.len()].eq_ignore_ascii_case(prefix);
+    let starts =
+        |prefix: &[u8]| value.len() >= prefix.len() && value[..prefix.len()].eq_ignore_ascii_case(prefix);
     let is_one_word = value.iter().all(|b| b.is_ascii_alphanumeric() || b"-._/+".contains(b));
-    (!value.is_empty() && is_one_word && !starts(b"h2") && !starts(b"tls") && !starts(b"http")).then_some(value)
+    (!value.is_empty() && is_one_word && !starts(b"h2") && !starts(b"tls") && !starts(b"http"))
+        .then_some(value)
 }
 
 /// Appends the lines of the fields that `keep` wants, neighbours in one go. The lines were checked to be
@@ -369,15 +394,33 @@ mod tests {
         let name = prop_oneof![
             "[A-Za-z-]{1,12}",
             proptest::sample::select(vec![
-                "Host", "Content-Length", "Transfer-Encoding", "Connection", "X-Forwarded-For", "Upgrade", "Expect",
-                "TE", "x_y", "Cookie", "Accept", "Keep-Alive",
+                "Host",
+                "Content-Length",
+                "Transfer-Encoding",
+                "Connection",
+                "X-Forwarded-For",
+                "Upgrade",
+                "Expect",
+                "TE",
+                "x_y",
+                "Cookie",
+                "Accept",
+                "Keep-Alive",
             ])
             .prop_map(str::to_owned),
         ];
         let value = prop_oneof![
             "[ -~\t]{0,20}",
-            proptest::sample::select(vec!["a.test", "5", "chunked", "close", "Cookie, x", "upgrade", "websocket"])
-                .prop_map(str::to_owned),
+            proptest::sample::select(vec![
+                "a.test",
+                "5",
+                "chunked",
+                "close",
+                "Cookie, x",
+                "upgrade",
+                "websocket"
+            ])
+            .prop_map(str::to_owned),
         ];
         let end = prop_oneof![20 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r"), 1 => Just("\r\n ")];
         let colon = prop_oneof![20 => Just(": "), 5 => Just(":"), 1 => Just(" : "), 1 => Just("")];

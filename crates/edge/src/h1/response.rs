@@ -50,7 +50,8 @@ pub(crate) fn prepare(
 ) -> Result<Received, BadResponse> {
     let mut storage = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
-    let parsing = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut storage);
+    let parsing =
+        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut storage);
     if !matches!(parsing, Ok(httparse::Status::Complete(len)) if len == head.len()) {
         return Err(BadResponse("malformed status line or header"));
     }
@@ -61,7 +62,9 @@ pub(crate) fn prepare(
         return Err(BadResponse("a status outside 100 to 599"));
     }
     let response = Response::read(status, version == 0, parsed.headers)?;
-    if status == 101 && (facts.upgrade.is_none() || !response.connection.upgrade || response.upgrade.is_none()) {
+    if status == 101
+        && (facts.upgrade.is_none() || !response.connection.upgrade || response.upgrade.is_none())
+    {
         return Err(BadResponse("a change of protocol nobody asked for"));
     }
     if status < 200 && status != 101 {
@@ -113,9 +116,12 @@ impl<'b> Response<'b> {
 
     fn take(&mut self, kind: Field, value: &'b [u8]) -> Result<(), BadResponse> {
         match kind {
-            Field::ContentLength if self.length.is_some() => Err(BadResponse("several Content-Length fields")),
+            Field::ContentLength if self.length.is_some() => {
+                Err(BadResponse("several Content-Length fields"))
+            }
             Field::ContentLength => {
-                let length = field::content_length(value).ok_or(BadResponse("Content-Length is not a number"))?;
+                let length =
+                    field::content_length(value).ok_or(BadResponse("Content-Length is not a number"))?;
                 self.length = Some(length);
                 Ok(())
             }

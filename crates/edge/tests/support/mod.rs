@@ -3,10 +3,13 @@
 //! Nothing here waits by sleeping: things are waited for by reading sockets or asking the edge.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use mainstay_edge::control::Client as Control;
 use mainstay_edge::{Config, Error, listen, run};
-use mainstay_model::table::{Draining, EdgeStatus, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
+use mainstay_model::table::{
+    Draining, EdgeStatus, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream,
+};
 use mainstay_model::{HostPattern, RouteTimeouts, Timestamp};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -305,7 +308,7 @@ impl Client {
 
     /// Reads some more; 0 at the end.
     pub async fn more(&mut self) -> usize {
-        let mut piece = [0; 64 * 1024];
+        let mut piece = vec![0; 64 * 1024];
         let count = self.stream.read(&mut piece).await.unwrap_or(0);
         self.buffer.extend_from_slice(&piece[..count]);
         count
@@ -313,7 +316,12 @@ impl Client {
 
     pub async fn until_contains(&mut self, text: &str) {
         while !self.buffer.windows(text.len()).any(|w| w == text.as_bytes()) {
-            assert_ne!(self.more().await, 0, "ended before {text:?}: {:?}", String::from_utf8_lossy(&self.buffer));
+            assert_ne!(
+                self.more().await,
+                0,
+                "ended before {text:?}: {:?}",
+                String::from_utf8_lossy(&self.buffer)
+            );
         }
     }
 

@@ -167,6 +167,10 @@ fn kind_below(kind: &Kind, name: &str) -> &'static Kind {
     known.unwrap_or(&Kind::Any)
 }
 
+fn has_short_form(kind: &Kind) -> bool {
+    matches!(kind, Kind::List(Kind::Short(..), _) | Kind::OneOrList(Kind::Short(..), _))
+}
+
 /// Adds items to a list; what is in it already is not added again.
 fn append(items: &mut Vec<Node>, more: impl Iterator<Item = Node>, kind: &Kind) {
     let identity = match kind {
@@ -176,6 +180,8 @@ fn append(items: &mut Vec<Node>, more: impl Iterator<Item = Node>, kind: &Kind) 
     match identity {
         // Pools of addresses are one decision: those of the later file replace the earlier ones.
         Identity::Replaced => *items = more.collect(),
+        // Compose compares what the later file wrote with the long form of the earlier one, so a short form is new.
+        Identity::None if has_short_form(kind) => items.extend(more),
         Identity::None | Identity::Distinct => {
             for item in more {
                 if !items.iter().any(|earlier| earlier.is_same_as(&item)) {

@@ -42,7 +42,8 @@ pub async fn ensure(state_dir: &Path, say_so: bool) -> Result<Client, Error> {
         let mut out = anstream::stderr().lock();
         let dim = style::DIM;
         // A closed standard error is no reason not to go on.
-        let _unread = writeln!(out, "{dim}started the agent (pid {pid}, state in {}){dim:#}", state_dir.display());
+        let _unread =
+            writeln!(out, "{dim}started the agent (pid {pid}, state in {}){dim:#}", state_dir.display());
     }
     Ok(client)
 }

@@ -36,16 +36,8 @@ impl Context {
     /// The present directory cannot be known.
     pub fn new(args: GlobalArgs) -> Result<Self, Error> {
         let working_dir = std::env::current_dir().map_err(Error::file("find", "the present directory"))?;
-        let GlobalArgs {
-            file,
-            project_name,
-            profile,
-            env_file,
-            project_directory,
-            state_dir,
-            json,
-            quiet,
-        } = args;
+        let GlobalArgs { file, project_name, profile, env_file, project_directory, state_dir, json, quiet } =
+            args;
         Ok(Self {
             request: Request {
                 working_dir,

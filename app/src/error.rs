@@ -126,9 +126,10 @@ pub struct Findings {
 }
 
 /// The codes of errors that the program itself raises. Those of the stack file begin with `C`, the agent's with `A`.
+#[cfg(test)]
 pub const CODES: [&str; 15] = [
-    "X0001", "X0002", "X0003", "X0004", "X0005", "X0006", "X0007", "X0008", "X0009", "X0010", "X0011", "X0012",
-    "X0013", "X0014", "X0015",
+    "X0001", "X0002", "X0003", "X0004", "X0005", "X0006", "X0007", "X0008", "X0009", "X0010", "X0011",
+    "X0012", "X0013", "X0014", "X0015",
 ];
 
 impl Error {
@@ -190,23 +191,31 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Stack(_) => Exit::BadStack,
-            Self::Agent(ClientError::Refused { status, .. }) => match status {
-                404 => Exit::NotFound,
-                409 | 423 => Exit::Busy,
-                503 | 507 => Exit::Host,
-                _ => Exit::Failed,
-            },
+            Self::Agent(ClientError::Refused { code, .. }) => {
+                of_code(code.as_deref()).unwrap_or(Exit::Failed)
+            }
             Self::Agent(_) | Self::AgentDied { .. } | Self::AgentMute { .. } => Exit::NoAgent,
-            Self::Outcome(_) => Exit::DeployFailed,
+            Self::Outcome(outcome) => of_code(outcome.code.as_deref()).unwrap_or(Exit::DeployFailed),
             Self::StateDir { .. } | Self::File { .. } | Self::Process { .. } => Exit::Host,
             Self::WhichStack { .. } => Exit::NotFound,
             Self::Name(_) | Self::Argument { .. } => Exit::Usage,
             Self::NotRun(_) => Exit::NotRun,
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
             Self::Interrupted => Exit::Interrupted,
-            Self::Output(_) | Self::Terminal(_) | Self::Demo { .. } | Self::Install { .. } | Self::Service { .. } => {
-                Exit::Failed
-            }
+            Self::Output(_) | Self::Terminal(_) | Self::Demo { .. } | Self::Install { .. } => Exit::Failed,
+            Self::Service { code, .. } => of_code(code.as_deref()).unwrap_or(Exit::Failed),
         }
     }
+}
+
+/// What the agent's codes mean for the exit status, where they mean something of their own.
+fn of_code(code: Option<&str>) -> Option<Exit> {
+    Some(match code? {
+        "A0306" | "A0307" => Exit::Busy,
+        "A0301" | "A0302" | "A0303" | "A0304" | "A0305" => Exit::NotFound,
+        // An image that does not exist or cannot be built is the release's fault, not the host's.
+        "A0203" | "A0204" => return None,
+        code if ["A01", "A02", "A05"].iter().any(|group| code.starts_with(group)) => Exit::Host,
+        _ => return None,
+    })
 }

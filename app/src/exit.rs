@@ -87,7 +87,10 @@ mod tests {
     fn every_status_is_documented() {
         let page = include_str!("../../docs/exit-codes.md");
         for exit in Exit::ALL {
-            assert!(page.contains(&format!("| {} |", exit.status())), "{exit:?} is not in docs/exit-codes.md");
+            assert!(
+                page.contains(&format!("| {} |", exit.status())),
+                "{exit:?} is not in docs/exit-codes.md"
+            );
         }
     }
 }

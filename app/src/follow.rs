@@ -32,7 +32,7 @@ pub async fn follow(
     mut lines: Lines,
     interrupt: Interrupt,
 ) -> Result<Exit, Error> {
-    let mut report = Report::new(context);
+    let mut report = Report::new(context).of(stack.as_str());
     let mut signals = signal(SignalKind::interrupt()).map_err(Error::Terminal)?;
     let mut frames = tokio::time::interval(FRAME);
     let mut cancelling = false;

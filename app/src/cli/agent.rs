@@ -6,7 +6,13 @@ use crate::exit::Exit;
 use crate::logging;
 use crate::render::error::chain;
 use clap::Args;
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The agent waits for others nearly all of its time.
+const THREADS: usize = 2;
 
 /// Run the agent in the foreground
 ///
@@ -40,6 +46,29 @@ pub fn run(args: AgentArgs, context: &Context) -> Result<Exit, Error> {
         None => Some(EDGE_USER.to_owned()).filter(|user| is_root && super::install::user_exists(user)),
     };
     let exe = std::env::current_exe().map_err(Error::file("find", "the program itself"))?;
-    let _ = (http, docker_host, edge_user, exe, context, chain);
-    Err(Error::Service { message: "this build has no agent".into(), code: None, causes: vec![] })
+    let state_dir = context.state_dir.clone();
+    let unusable = |source| Error::StateDir { path: context.state_dir.clone(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(&state_dir).map_err(unusable)?;
+    let config = mainstay_agent::Config { state_dir, exe, docker_host, http, edge_user };
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
+    let threads = threads.map_err(|source| Error::Process { what: "the agent cannot run".into(), source })?;
+    threads.block_on(until_told(mainstay_agent::run(config)))?;
+    // What still reads a log or an exec ends with the process.
+    threads.shutdown_background();
+    Ok(Exit::Done)
+}
+
+/// Runs the agent until it ends by itself or is told to by a signal.
+async fn until_told(agent: impl Future<Output = Result<(), mainstay_agent::Error>>) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Terminal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Terminal)?;
+    tokio::select! {
+        ended = agent => ended.map_err(|error| Error::Service {
+            message: error.to_string(),
+            code: Some(error.code().to_owned()),
+            causes: chain(&error),
+        }),
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
 }

@@ -38,8 +38,13 @@ pub fn run(args: CheckArgs, context: &Context) -> Result<Exit, Error> {
     context.remark(&render::diagnostic::all(&findings, &context.request.working_dir))?;
     if !context.quiet {
         let services = words::count(stack.services.len(), "service");
-        let warnings = if warnings == 0 { String::new() } else { format!(", {}", words::count(warnings, "warning")) };
-        context.print(&format!("{} {}: {services}{warnings}\n", style::paint(style::GOOD, "✓"), stack.name))?;
+        let warnings =
+            if warnings == 0 { String::new() } else { format!(", {}", words::count(warnings, "warning")) };
+        context.print(&format!(
+            "{} {}: {services}{warnings}\n",
+            style::paint(style::GOOD, "✓"),
+            stack.name
+        ))?;
     }
     Ok(Exit::Done)
 }

@@ -3,13 +3,21 @@
 /// One line about what stands in for Compose's command `word`; `None` for a word that Compose does not know either.
 pub fn instead(word: &str) -> Option<String> {
     let way = match word {
-        "attach" => "`mainstay logs -f SERVICE` shows its output, `mainstay exec SERVICE …` runs a command beside it",
-        "commit" | "export" => "`docker commit` and `docker export` work on the containers that `mainstay ps -q` lists",
-        "cp" => "`mainstay exec -T SERVICE tar -c PATH | tar -x` copies out of an instance; `docker cp` works, too",
+        "attach" => {
+            "`mainstay logs -f SERVICE` shows its output, `mainstay exec SERVICE …` runs a command beside it"
+        }
+        "commit" | "export" => {
+            "`docker commit` and `docker export` work on the containers that `mainstay ps -q` lists"
+        }
+        "cp" => {
+            "`mainstay exec -T SERVICE tar -c PATH | tar -x` copies out of an instance; `docker cp` works, too"
+        }
         "create" => "`mainstay plan` shows what would be made, `mainstay up` makes it",
         "images" => "`mainstay config --images` lists them",
         "kill" => "`mainstay stop -t 0 SERVICE` kills; `mainstay restart SERVICE` replaces an instance",
-        "pause" | "unpause" => "`docker pause` works on containers; `mainstay stop` and `mainstay start` on all services",
+        "pause" | "unpause" => {
+            "`docker pause` works on containers; `mainstay stop` and `mainstay start` on all services"
+        }
         "port" => "`mainstay ps` shows what each service is reached by",
         "publish" | "push" => "`docker push` works on the images that `mainstay config --images` lists",
         "rm" => "`mainstay up` removes what the file no longer has, `mainstay down` everything",

@@ -86,6 +86,8 @@ fn images(tree: &Value, stack: &str) -> Vec<String> {
     let services = tree["services"].as_object().into_iter().flatten();
     services
         .filter(|(_, service)| !service["image"].is_null() || !service["build"].is_null())
-        .map(|(name, service)| service["image"].as_str().map_or_else(|| format!("{stack}-{name}"), str::to_owned))
+        .map(|(name, service)| {
+            service["image"].as_str().map_or_else(|| format!("{stack}-{name}"), str::to_owned)
+        })
         .collect()
 }

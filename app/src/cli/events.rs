@@ -42,7 +42,8 @@ pub async fn run(args: EventsArgs, context: &Context) -> Result<Exit, Error> {
             _ = interrupt.recv() => return Err(Error::Interrupted),
         };
         let Some(event) = event else { return Ok(Exit::Done) };
-        let of_service = |s: &mainstay_model::ServiceName| args.services.iter().any(|name| name == s.as_str());
+        let of_service =
+            |s: &mainstay_model::ServiceName| args.services.iter().any(|name| name == s.as_str());
         if !args.services.is_empty() && !event.service.as_ref().is_some_and(of_service) {
             continue;
         }
@@ -60,8 +61,12 @@ fn text(event: &Event) -> String {
 fn look(kind: EventKind) -> anstyle::Style {
     match kind {
         EventKind::DeployFinished | EventKind::DeploySwitched | EventKind::Ready => style::GOOD,
-        EventKind::DeployFailed | EventKind::StepFailed | EventKind::OutOfMemory | EventKind::CrashLoop => style::BAD,
-        EventKind::Unhealthy | EventKind::Exited | EventKind::Restarted | EventKind::DeployUndone => style::BUSY,
+        EventKind::DeployFailed | EventKind::StepFailed | EventKind::OutOfMemory | EventKind::CrashLoop => {
+            style::BAD
+        }
+        EventKind::Unhealthy | EventKind::Exited | EventKind::Restarted | EventKind::DeployUndone => {
+            style::BUSY
+        }
         EventKind::DeployStarted | EventKind::StepStarted | EventKind::StepDone => anstyle::Style::new(),
         EventKind::Progress | EventKind::Note => style::DIM,
     }

@@ -89,7 +89,8 @@ fn unit(state_dir: &Path) -> String {
 /// Puts this program in its place, through a rename: the old one may be running.
 fn copy_program() -> Result<(), Error> {
     let exe = std::env::current_exe().map_err(Error::file("find", "the program itself"))?;
-    let same = |a: &Path, b: &str| fs::canonicalize(a).ok().is_some_and(|a| fs::canonicalize(b).ok() == Some(a));
+    let same =
+        |a: &Path, b: &str| fs::canonicalize(a).ok().is_some_and(|a| fs::canonicalize(b).ok() == Some(a));
     if same(&exe, PROGRAM) {
         return Ok(());
     }
@@ -131,7 +132,10 @@ pub fn command(program: &str, args: &[&str]) -> Result<(), Error> {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Error::Install { what, hint: if words.is_empty() { "run it by hand to see why".into() } else { words } })
+    Err(Error::Install {
+        what,
+        hint: if words.is_empty() { "run it by hand to see why".into() } else { words },
+    })
 }
 
 #[cfg(test)]

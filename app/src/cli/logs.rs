@@ -46,7 +46,11 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<Exit, Error> {
     let now = words::now();
     let point = |text: &Option<String>| text.as_deref().map(|text| time::parse(text, now)).transpose();
     let query = LogQuery {
-        services: service_names(&args.services)?.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        services: service_names(&args.services)?
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(","),
         follow: args.follow,
         since: point(&args.since)?.map(|at| at.0),
         until: point(&args.until)?.map(|at| at.0),
@@ -94,7 +98,9 @@ fn tail(text: &str) -> Result<Option<usize>, Error> {
     if text == "all" || text == "-1" {
         return Ok(None);
     }
-    let number = text.parse().map_err(|_| Error::Argument { value: text.to_owned(), expected: "a number or `all`" })?;
+    let number = text
+        .parse()
+        .map_err(|_| Error::Argument { value: text.to_owned(), expected: "a number or `all`" })?;
     Ok(Some(number))
 }
 

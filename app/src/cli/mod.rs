@@ -187,7 +187,8 @@ fn report(error: &Error, base: &std::path::Path, json: bool) {
     if matches!(error.exit(), Exit::OutputClosed | Exit::Interrupted) && !json {
         return;
     }
-    let text = if json { format!("{}\n", render::error::json(error)) } else { render::error::text(error, base) };
+    let text =
+        if json { format!("{}\n", render::error::json(error)) } else { render::error::text(error, base) };
     // Nobody is left to be told.
     let _gone = anstream::stderr().write_all(text.as_bytes());
 }
@@ -217,7 +218,9 @@ fn run(command: Command, context: Context) -> Result<Exit, Error> {
         Command::Edge(args) => edge::run(args),
         Command::Agent(args) => agent::run(args, &context),
         Command::DemoApp(args) => demo_app::run(args),
-        Command::Shim(_) => Err(Error::Argument { value: "shim".into(), expected: "followed by a directory" }),
+        Command::Shim(_) => {
+            Err(Error::Argument { value: "shim".into(), expected: "followed by a directory" })
+        }
         command => runtime()?.block_on(ask(command, &context)),
     }
 }

@@ -61,7 +61,10 @@ impl Session {
     ///
     /// # Errors
     /// The connection broke, the terminal refused, or the command could not be run.
-    pub async fn run(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Exit, Error> {
+    pub async fn run(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Exit, Error> {
         let (mut from, to) = tokio::io::split(stream);
         let raw = if self.with_terminal { Some(Raw::set().map_err(Error::Terminal)?) } else { None };
         let resized = signal(SignalKind::window_change()).map_err(Error::Terminal)?;

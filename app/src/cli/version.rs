@@ -34,7 +34,10 @@ pub async fn run(args: VersionArgs, context: &Context) -> Result<Exit, Error> {
     let mut text = format!("mainstay {version}\n");
     match agent {
         Some(agent) => {
-            text.push_str(&format!("agent    {} (pid {}, state in {})\n", agent.version, agent.pid, agent.state_dir));
+            text.push_str(&format!(
+                "agent    {} (pid {}, state in {})\n",
+                agent.version, agent.pid, agent.state_dir
+            ));
             if let Some(engine) = agent.engine {
                 text.push_str(&match engine.unreachable {
                     Some(why) => format!("docker   unreachable: {why}\n"),

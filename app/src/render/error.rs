@@ -12,12 +12,20 @@ pub fn text(error: &Error, base: &Path) -> String {
     if let Error::Stack(findings) = error {
         let errors = findings.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
         let summary = format!("{} in the stack file; nothing was changed", words::count(errors, "error"));
-        return format!("{}{}: {summary}\n", diagnostic::all(findings, base), style::paint(style::BAD, "error"));
+        return format!(
+            "{}{}: {summary}\n",
+            diagnostic::all(findings, base),
+            style::paint(style::BAD, "error")
+        );
     }
     if let Error::AgentDied { log } = error
         && log.iter().any(|line| line.starts_with("error"))
     {
-        return format!("{}{}\n", style::paint(style::DIM, "the agent could not be started:\n"), log.join("\n"));
+        return format!(
+            "{}{}\n",
+            style::paint(style::DIM, "the agent could not be started:\n"),
+            log.join("\n")
+        );
     }
     let code = error.code().map(|code| format!("[{code}]")).unwrap_or_default();
     let mut out = format!("{}: {}\n", style::paint(style::BAD, format!("error{code}")), sentence(error));

@@ -8,7 +8,8 @@ use mainstay_api::{PlanView, PlannedStep};
 /// The plan of a stack, for people.
 pub fn text(stack: &str, plan: &PlanView) -> String {
     let from = plan.from.map_or_else(|| "nothing runs yet".to_owned(), |n| format!("from release {n}"));
-    let mut out = format!("{} {}\n", paint(style::BOLD, format!("Plan for {stack}")), paint(style::DIM, from));
+    let mut out =
+        format!("{} {}\n", paint(style::BOLD, format!("Plan for {stack}")), paint(style::DIM, from));
     let verb = plan.steps.iter().map(|s| s.verb.chars().count()).max().unwrap_or(0);
     let subject = plan.steps.iter().map(|s| s.subject.chars().count()).max().unwrap_or(0);
     for step in &plan.steps {

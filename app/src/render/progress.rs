@@ -101,11 +101,18 @@ impl Report {
     /// The output is closed.
     pub fn done(&mut self, outcome: &Outcome) -> Result<(), Error> {
         let took = words::duration(self.begun.elapsed());
-        let text = format!("{} {} {}", paint(style::GOOD, "✓"), outcome.message, paint(DIM, format!("in {took}")));
+        let text =
+            format!("{} {} {}", paint(style::GOOD, "✓"), outcome.message, paint(DIM, format!("in {took}")));
         match &mut self.way {
             Way::Json => json_line(&Progress::Done { outcome: outcome.clone() }),
             Way::Quiet => Ok(()),
-            Way::Plain { .. } => if outcome.ok { remark(&text) } else { Ok(()) },
+            Way::Plain { .. } => {
+                if outcome.ok {
+                    remark(&text)
+                } else {
+                    Ok(())
+                }
+            }
             Way::Live { region, rows, .. } => {
                 let settled = rows.settled().join("\n");
                 region.clear().map_err(Error::Output)?;
@@ -151,7 +158,9 @@ fn plain(line: &Progress, stack: &str) -> Option<String> {
     Some(match line {
         Progress::Queued { behind } => format!("waiting for the deploy of release {behind} to end"),
         Progress::Plan { plan } => plan::text(stack, plan),
-        Progress::Pull { image, status, layer, .. } if layer.is_empty() => format!("pull {image}: {}", tame(status)),
+        Progress::Pull { image, status, layer, .. } if layer.is_empty() => {
+            format!("pull {image}: {}", tame(status))
+        }
         Progress::Pull { .. } | Progress::Done { .. } => return None,
         Progress::Build { service, step, state, line } => match (state, line) {
             (_, Some(line)) => format!("build {service} | {}", tame(line)),
@@ -171,7 +180,8 @@ fn plain(line: &Progress, stack: &str) -> Option<String> {
         }
         Progress::Waiting { services } if services.is_empty() => return None,
         Progress::Waiting { services } => {
-            let each: Vec<String> = services.iter().map(|(name, why)| format!("{name} waits: {}", tame(why))).collect();
+            let each: Vec<String> =
+                services.iter().map(|(name, why)| format!("{name} waits: {}", tame(why))).collect();
             each.join("\n")
         }
         Progress::Switched { release } => {

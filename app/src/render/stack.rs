@@ -8,9 +8,8 @@ use mainstay_api::{InstanceView, ServiceView, StackView};
 use mainstay_model::Timestamp;
 
 /// Columns of the table.
-const HEAD: [&str; 10] = [
-    "SERVICE", "INSTANCE", "STATE", "HEALTH", ">SINCE", ">RESTARTS", ">CPU", "MEMORY", ">RELEASE", "ROUTES",
-];
+const HEAD: [&str; 10] =
+    ["SERVICE", "INSTANCE", "STATE", "HEALTH", ">SINCE", ">RESTARTS", ">CPU", "MEMORY", ">RELEASE", "ROUTES"];
 
 /// The whole view: a headline, the table, and what stands against trusting it. `all` shows ended instances, too.
 pub fn text(view: &StackView, all: bool, now: Timestamp, width: Option<usize>) -> String {
@@ -23,7 +22,11 @@ pub fn text(view: &StackView, all: bool, now: Timestamp, width: Option<usize>) -
     }
     out.push_str(&table(view, all, now).render(width));
     for service in view.services.iter().filter(|s| !s.note.is_empty() && is_grave(&s.note)) {
-        out.push_str(&format!("{}: {}\n", style::paint(style::BUSY, &service.name), words::tame(&service.note)));
+        out.push_str(&format!(
+            "{}: {}\n",
+            style::paint(style::BUSY, &service.name),
+            words::tame(&service.note)
+        ));
     }
     out
 }
@@ -34,10 +37,13 @@ fn headline(view: &StackView) -> String {
     let release = view.release.map_or_else(|| "no release".to_owned(), |n| format!("release {n}"));
     let (look, state) = match (view.services.len(), ready) {
         (0, _) => (style::DIM, "nothing runs".to_owned()),
-        (whole, ready) if whole == ready => (style::GOOD, format!("{} as wanted", words::count(whole, "service"))),
+        (whole, ready) if whole == ready => {
+            (style::GOOD, format!("{} as wanted", words::count(whole, "service")))
+        }
         (whole, ready) => (style::BUSY, format!("{ready} of {whole} services as wanted")),
     };
-    let deploy = view.deploy.as_ref().map(|d| format!(" · {}", style::paint(style::BUSY, d))).unwrap_or_default();
+    let deploy =
+        view.deploy.as_ref().map(|d| format!(" · {}", style::paint(style::BUSY, d))).unwrap_or_default();
     format!("{} · {release} · {}{deploy}\n", style::paint(style::BOLD, &view.name), style::paint(look, state))
 }
 

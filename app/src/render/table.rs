@@ -123,7 +123,13 @@ mod tests {
         let mut table = Table::new(&["NAME", "EMPTY", ">SIZE", "LAST"]);
         table.row(["api".into(), "".into(), "5".into(), "x".into()]);
         table.row(["frontend".into(), "".into(), "12345".into(), "a long one".into()]);
-        assert_eq!(plain(&table, None), "NAME       SIZE  LAST\napi           5  x\nfrontend  12345  a long one\n");
-        assert_eq!(plain(&table, Some(20)), "NAME       SIZE  LA…\napi           5  x\nfrontend  12345  a …\n".replace("LA…", "LA…"));
+        assert_eq!(
+            plain(&table, None),
+            "NAME       SIZE  LAST\napi           5  x\nfrontend  12345  a long one\n"
+        );
+        assert_eq!(
+            plain(&table, Some(20)),
+            "NAME       SIZE  LA…\napi           5  x\nfrontend  12345  a …\n".replace("LA…", "LA…")
+        );
     }
 }

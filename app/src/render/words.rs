@@ -25,7 +25,11 @@ pub fn duration(duration: Duration) -> String {
 /// Time since, without tenths: `now`, `12s`, `3m 12s`.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     let passed = now.since(at);
-    if passed.as_secs() < 1 { "now".into() } else { duration(Duration::from_secs(passed.as_secs())).replace(".0s", "s") }
+    if passed.as_secs() < 1 {
+        "now".into()
+    } else {
+        duration(Duration::from_secs(passed.as_secs())).replace(".0s", "s")
+    }
 }
 
 /// `512B`, `1.5K`, `212M`, `3.2G`: what Compose files write, so with 1024 to the next.

@@ -23,7 +23,8 @@ fn block(value: &Value, depth: usize, out: &mut String) {
                 let mut text = String::new();
                 block(item, depth + 1, &mut text);
                 // The first line of the item stands behind the dash.
-                let text = if is_block(item) { text.trim_start().to_owned() } else { format!("{}\n", plain(item)) };
+                let text =
+                    if is_block(item) { text.trim_start().to_owned() } else { format!("{}\n", plain(item)) };
                 out.push_str(&format!("{}- {text}", "  ".repeat(depth)));
             }
         }

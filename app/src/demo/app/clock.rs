@@ -16,7 +16,7 @@ pub fn run() -> Result<Exit, Error> {
     say("clock begins");
     for round in 1_u64.. {
         std::thread::sleep(ROUND);
-        say(\&format!("tick {round}"));
+        say(&format!("tick {round}"));
     }
     Ok(Exit::Done)
 }

@@ -17,7 +17,7 @@ pub fn run() -> Result<Exit, Error> {
     for round in 1_u64.. {
         std::thread::sleep(ROUND);
         if round % 10 == 0 {
-            say(\&format!("{round} jobs done"));
+            say(&format!("{round} jobs done"));
         }
     }
     Ok(Exit::Done)

@@ -58,18 +58,23 @@ impl Rows {
                 if !layer.is_empty() && *total > 0 {
                     row.layers.insert(layer.clone(), (*current, *total));
                 }
-                let complete = layer.is_empty() && (status.contains("omplete") || status.contains("up to date"));
+                let complete =
+                    layer.is_empty() && (status.contains("omplete") || status.contains("up to date"));
                 row.set(if complete { StepState::Done } else { StepState::Running }, tame(status));
             }
             Progress::Build { service, step, state, line } => {
                 let row = self.row(Key::Build(service.to_string()), format!("build {service}"));
-                let text = line.as_ref().map_or_else(|| tame(step), |line| format!("{} · {}", tame(step), tame(line)));
+                let text = line
+                    .as_ref()
+                    .map_or_else(|| tame(step), |line| format!("{} · {}", tame(step), tame(line)));
                 let state = if *state == StepState::Failed { *state } else { StepState::Running };
                 row.set(state, text);
             }
             Progress::Step { name, subject, why, state } => {
                 let row = self.row(Key::Subject(subject.clone()), subject.clone());
-                row.set(*state, format!("{name} · {}", tame(why)));
+                // The end of a step repeats neither its name nor its reason.
+                let text = if name.is_empty() { row.text.clone() } else { format!("{name}: {}", tame(why)) };
+                row.set(*state, text);
             }
             Progress::Instance { instance, state } => {
                 let row = self.row(Key::Subject(instance.to_string()), instance.to_string());
@@ -124,7 +129,11 @@ impl Rows {
     pub fn settled(&self) -> Vec<String> {
         let name = self.rows.values().map(|r| r.name.chars().count()).max().unwrap_or(0).min(40);
         let width = usize::from(Terminal::size().1);
-        self.rows.values().filter(|r| r.state != StepState::Running).map(|r| line(r, 0, name, width)).collect()
+        self.rows
+            .values()
+            .filter(|r| r.state != StepState::Running)
+            .map(|r| line(r, 0, name, width))
+            .collect()
     }
 }
 

@@ -2,8 +2,12 @@
 # Knows where things are kept and how to say what is going on, nothing about what they are.
 # shellcheck shell=bash disable=SC2034
 
-# Everything slow to make lives here, outside the tree, so that a fresh clone finds it again.
-CACHE=${MAINSTAY_TEST_CACHE:-/var/cache/mainstay-test}
+# Everything slow to make lives here, outside the tree, so that a fresh clone finds it again. (`./test quick` needs no root.)
+if ((EUID == 0)); then
+    CACHE=${MAINSTAY_TEST_CACHE:-/var/cache/mainstay-test}
+else
+    CACHE=${MAINSTAY_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mainstay-test}
+fi
 # Sockets and pid files: gone after a reboot, as they should be.
 RUN=${MAINSTAY_TEST_RUN:-/run/mainstay-test}
 BIN=$CACHE/bin

@@ -11,6 +11,7 @@ use mainstay_model::{Seen, StackName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -55,6 +56,9 @@ impl Edge {
         let dir = config.state_dir.join("edge");
         let made = std::fs::create_dir_all(&dir);
         made.map_err(|source| Error::File { what: "make", path: dir.clone(), source })?;
+        if let Some(name) = &config.edge_user {
+            give_to(&config.state_dir, &dir, name)?;
+        }
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let parts = Mutex::new(read_parts(&dir));
         let (exe, user) = (config.exe.clone(), config.edge_user.clone());
@@ -253,7 +257,13 @@ impl Edge {
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).map_err(file)?;
         let err = out.try_clone().map_err(file)?;
         let mut command = Command::new(&self.exe);
-        command.arg("edge").arg("--dir").arg(&self.dir).arg("--workers").arg(self.workers.to_string());
+        command
+            .arg("edge")
+            .arg("--control")
+            .arg(self.socket())
+            .arg("--table")
+            .arg(self.dir.join("table.json"));
+        command.arg("--workers").arg(self.workers.to_string());
         if let Some(user) = &self.user {
             command.arg("--user").arg(user);
         }
@@ -275,6 +285,15 @@ impl Edge {
     fn lock(&self) -> std::sync::MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The edge's own user may write to the edge's directory, and pass through the state directory but not read it.
+fn give_to(state_dir: &Path, dir: &Path, name: &str) -> Result<(), Error> {
+    let user = mainstay_edge::User::named(name).map_err(|e| Error::Edge(e.to_string()))?;
+    let error = |path: &Path, source| Error::File { what: "hand over", path: path.to_owned(), source };
+    std::os::unix::fs::chown(dir, Some(user.uid), Some(user.gid)).map_err(|e| error(dir, e))?;
+    let passable = std::fs::Permissions::from_mode(0o711);
+    std::fs::set_permissions(state_dir, passable).map_err(|e| error(state_dir, e))
 }
 
 /// Port 80 where that is allowed and free to us, else 8080.

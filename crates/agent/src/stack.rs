@@ -53,12 +53,6 @@ impl StackHandle {
         self.orders.send(order).map_err(|_| Error::Ending)?;
         answered.await.map_err(|_| Error::Ending)?
     }
-
-    /// Asks for another look.
-    pub fn look(&self) {
-        // A task that has ended looks no more.
-        let _ = self.orders.send(Order::Look);
-    }
 }
 
 /// Events that a slow follower may lag behind.

@@ -17,12 +17,14 @@ pub fn check(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> b
     match kind {
         Kind::Any => true,
         Kind::Map(item, names) => map(node, item, *names, path, sink),
-        Kind::Object(shape) | Kind::Embedded(shape) | Kind::Variant(_, shape) => {
+        Kind::Object(shape) | Kind::Embedded(shape) | Kind::Capital(shape) | Kind::Variant(_, shape) => {
             object(node, shape, path, sink)
         }
         Kind::List(item, identity) => list(node, item, *identity, path, sink),
         Kind::OneOrList(item, identity) => {
-            if node.as_text().is_some() {
+            if matches!(node.value, Value::Text(_))
+                || (matches!(item, Kind::Scalar) && node.scalar_text().is_some())
+            {
                 let item = Node::new(std::mem::replace(&mut node.value, Value::Null), node.span);
                 node.value = Value::List(vec![item]);
             }
@@ -35,6 +37,7 @@ pub fn check(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> b
         }
         Kind::Command | Kind::Test => command(node, matches!(kind, Kind::Test), path, sink),
         Kind::Dict(unvalued) => dict(node, *unvalued, path, sink),
+        Kind::Ssh => dict(node, Unvalued::Empty, path, sink),
         Kind::Hosts => short::hosts(node, path, sink),
         _ => scalar(node, kind, path, sink),
     }
@@ -152,7 +155,7 @@ fn list(node: &mut Node, item: &Kind, identity: Identity, path: &KeyPath, sink: 
 
 fn distinct(items: &[Node], path: &KeyPath, sink: &mut Sink) {
     for (index, item) in items.iter().enumerate() {
-        if let Some(first) = items[..index].iter().find(|other| other.value == item.value) {
+        if let Some(first) = items[..index].iter().find(|other| other.is_same_as(item)) {
             let finding = Diagnostic::error(Code::InvalidValue, "this item stands twice in the list")
                 .at(item.span)
                 .path(path.index(index))
@@ -267,6 +270,7 @@ fn scalar(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> bool
     }
     let value = match (kind, &node.value) {
         (Kind::Text, Value::Text(_)) => return true,
+        (Kind::Scalar, _) => Value::Text(node.scalar_text().unwrap_or_default()),
         (Kind::Loose, Value::Text(_) | Value::Int(_) | Value::Float(_)) => {
             Value::Text(node.scalar_text().unwrap_or_default())
         }

@@ -29,7 +29,10 @@ pub fn complete(entry: &Entry, kind: &Kind, path: &KeyPath, sink: &mut Sink) {
                 complete(&Entry::new(item_node.clone()), item, &path.index(index), sink);
             }
         }
-        (Kind::Object(shape) | Kind::Embedded(shape) | Kind::Variant(_, shape), Value::Map(map)) => {
+        (
+            Kind::Object(shape) | Kind::Embedded(shape) | Kind::Capital(shape) | Kind::Variant(_, shape),
+            Value::Map(map),
+        ) => {
             required(node, entry, shape.required, path, sink);
             for (name, entry) in map {
                 if let Some(key) = shape.key(name) {

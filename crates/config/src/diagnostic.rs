@@ -4,6 +4,7 @@
 
 use crate::node::Node;
 use serde::Serialize;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// How bad it is.
@@ -155,12 +156,19 @@ impl Sink {
 }
 
 /// The text of one file that was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Text {
     /// Its absolute path.
     pub path: PathBuf,
     /// What it held.
     pub text: String,
+}
+
+impl fmt::Debug for Text {
+    /// Without the text: stack files and environment files may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Text").field("path", &self.path).field("bytes", &self.text.len()).finish()
+    }
 }
 
 /// The texts of all files of a load, for showing source lines.

@@ -100,7 +100,7 @@ fn expression_at(value: &str, offset: usize) -> &str {
     if !line.starts_with("${") {
         let name = line.get(1..).unwrap_or_default();
         let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(name.len());
-        return &line[..=end];
+        return line.get(..=end).unwrap_or(line);
     }
     let mut open = 0_usize;
     for (at, byte) in line.bytes().enumerate() {

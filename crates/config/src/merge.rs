@@ -75,7 +75,7 @@ pub fn unite(items: &mut Vec<Node>, identity: Identity) {
 fn identity_of(item: &Node, identity: Identity) -> Option<String> {
     let text = |key: &str| item.get(key).and_then(Node::scalar_text);
     match identity {
-        Identity::None | Identity::Distinct | Identity::Subnet => None,
+        Identity::None | Identity::Distinct | Identity::Replaced => None,
         Identity::Whole => item.scalar_text(),
         Identity::BeforeEquals => item.as_text().map(|t| t.split('=').next().unwrap_or_default().to_owned()),
         Identity::Target => text("target").or_else(|| text("source")),
@@ -112,7 +112,7 @@ fn by_shape(mut base: Node, mut over: Node, kind: &Kind, path: &KeyPath, sink: &
         }
         (Value::List(items), Value::List(more)) => {
             let more = more.into_iter().filter(|i| i.tag != Some(MergeTag::Reset)).map(settle);
-            append(items, more, kind, path, sink);
+            append(items, more, kind);
             base
         }
         (Value::Null, value) => {
@@ -167,30 +167,31 @@ fn kind_below(kind: &Kind, name: &str) -> &'static Kind {
     known.unwrap_or(&Kind::Any)
 }
 
-fn append(
-    items: &mut Vec<Node>,
-    more: impl Iterator<Item = Node>,
-    kind: &Kind,
-    path: &KeyPath,
-    sink: &mut Sink,
-) {
-    let (Kind::List(item, identity) | Kind::OneOrList(item, identity)) = kind else {
-        items.extend(more);
-        return;
+fn has_short_form(kind: &Kind) -> bool {
+    matches!(kind, Kind::List(Kind::Short(..), _) | Kind::OneOrList(Kind::Short(..), _))
+}
+
+/// Adds items to a list; what is in it already is not added again.
+fn append(items: &mut Vec<Node>, more: impl Iterator<Item = Node>, kind: &Kind) {
+    let identity = match kind {
+        Kind::List(_, identity) | Kind::OneOrList(_, identity) => *identity,
+        _ => Identity::None,
     };
-    if *identity != Identity::Subnet {
-        items.extend(more);
-        unite(items, *identity);
-        return;
-    }
-    for pool in more {
-        let same = items.iter().position(|p| p.get_text("subnet") == pool.get_text("subnet"));
-        match same {
-            Some(place) => {
-                let earlier = items.remove(place);
-                items.insert(place, merge(earlier, pool, item, &path.index(place), sink));
+    match identity {
+        // Pools of addresses are one decision: those of the later file replace the earlier ones.
+        Identity::Replaced => *items = more.collect(),
+        // Compose compares what the later file wrote with the long form of the earlier one, so a short form is new.
+        Identity::None if has_short_form(kind) => items.extend(more),
+        Identity::None | Identity::Distinct => {
+            for item in more {
+                if !items.iter().any(|earlier| earlier.is_same_as(&item)) {
+                    items.push(item);
+                }
             }
-            None => items.push(pool),
+        }
+        _ => {
+            items.extend(more);
+            unite(items, identity);
         }
     }
 }

@@ -185,6 +185,22 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
+    /// Whether it holds the same value, wherever either was written.
+    pub fn is_same_as(&self, other: &Node) -> bool {
+        match (&self.value, &other.value) {
+            (Value::List(a), Value::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same_as(b))
+            }
+            (Value::Map(a), Value::Map(b)) => {
+                let same = |((a, x), (b, y)): ((&String, &Entry), (&String, &Entry))| {
+                    a == b && x.node.is_same_as(&y.node)
+                };
+                a.len() == b.len() && a.iter().zip(b).all(same)
+            }
+            (a, b) => a == b,
+        }
+    }
+
     /// A scalar as text, as Compose writes numbers and booleans where it wants text; `None` for null and
     /// collections.
     pub fn scalar_text(&self) -> Option<String> {

@@ -10,7 +10,10 @@ pub fn absolute(base: &Path, path: &str, home: Option<&str>) -> PathBuf {
     {
         return tidy(Path::new(&format!("{home}{rest}")));
     }
-    if path.starts_with('/') { PathBuf::from(path) } else { tidy(&base.join(path)) }
+    // A path of Windows is absolute too: the file may have been written there.
+    let is_windows =
+        matches!(path.as_bytes(), [drive, b':', b'/' | b'\\', ..] if drive.is_ascii_alphabetic());
+    if path.starts_with('/') || is_windows { PathBuf::from(path) } else { tidy(&base.join(path)) }
 }
 
 /// The shortest path with the same meaning, where no part is a symbolic link.

@@ -91,6 +91,8 @@ fn print(node: &Node, kind: &Kind) -> Option<Json> {
         (Kind::Object(shape) | Kind::Embedded(shape) | Kind::Variant(_, shape), Value::Map(_)) => {
             object(node, shape)
         }
+        (Kind::Capital(shape), Value::Map(_)) => capital(object(node, shape)),
+        (Kind::Ssh, Value::Map(map)) => return ssh(map),
         (Kind::Short(_, kind), Value::Map(_) | Value::List(_)) => return print(node, kind),
         (Kind::Map(item, _), Value::Map(map)) => return map_of(map, item),
         (Kind::Dict(unvalued), Value::Map(map)) => return dict(map, *unvalued),
@@ -143,6 +145,22 @@ fn dict(map: &Map, unvalued: Unvalued) -> Option<Json> {
         _ => (dollars(name), json!(dollars(entry.node.as_text().unwrap_or_default()))),
     });
     Some(Json::Object(printed.collect()))
+}
+
+/// Keys with a capital letter.
+fn capital(json: Json) -> Json {
+    let Json::Object(fields) = json else { return json };
+    let name = |name: String| name[..1].to_ascii_uppercase() + &name[1..];
+    Json::Object(fields.into_iter().map(|(key, value)| (name(key), value)).collect())
+}
+
+/// Names of agent sockets, with the paths of those that have one.
+fn ssh(map: &Map) -> Option<Json> {
+    let printed = map.iter().map(|(name, entry)| match entry.node.as_text().unwrap_or_default() {
+        "" => dollars(name),
+        path => dollars(&format!("{name}={path}")),
+    });
+    if map.is_empty() { None } else { Some(json!(printed.collect::<Vec<_>>())) }
 }
 
 fn hosts(map: &Map) -> Option<Json> {

@@ -2,10 +2,11 @@
 
 use crate::node::Node;
 use crate::print;
+use std::fmt;
 use std::path::PathBuf;
 
 /// Files merged into one tree.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Project {
     /// Its name.
     pub name: String,
@@ -19,6 +20,16 @@ pub struct Project {
     pub disabled: Vec<String>,
     /// Every profile that a service names, sorted.
     pub profiles: Vec<String>,
+}
+
+impl fmt::Debug for Project {
+    /// Without the tree: it holds the values of variables.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Project")
+            .field("name", &self.name)
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Project {

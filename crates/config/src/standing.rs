@@ -35,7 +35,8 @@ pub fn report(project: &Project, sink: &mut Sink) {
 
 /// Keys that normalisation adds are no one's mistake.
 fn is_implied(key: &Key, entry: &Entry) -> bool {
-    key.name == "networks" && entry.node.as_map().is_some_and(|map| map.values().all(|e| e.node.is_null()))
+    let networks = entry.node.as_map().filter(|_| key.name == "networks");
+    networks.is_some_and(|map| map.len() == 1 && map.get("default").is_some_and(|e| e.node.is_null()))
 }
 
 fn native(key: &Key, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
@@ -94,7 +95,10 @@ fn is_off(node: &Node) -> bool {
 pub fn below(kind: &Kind, node: &Node, path: &KeyPath, sink: &mut Sink) {
     match (kind, &node.value) {
         (Kind::Short(_, kind), _) => below(kind, node, path, sink),
-        (Kind::Object(shape) | Kind::Embedded(shape) | Kind::Variant(_, shape), Value::Map(map)) => {
+        (
+            Kind::Object(shape) | Kind::Embedded(shape) | Kind::Capital(shape) | Kind::Variant(_, shape),
+            Value::Map(map),
+        ) => {
             for (name, entry) in map {
                 if let Some(key) = shape.key(name) {
                     key_of(key, entry, &path.key(name), sink);

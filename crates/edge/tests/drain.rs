@@ -1,5 +1,7 @@
 //! What a change of tables does to what is under way: nothing, until it has to end.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Instances that misbehave, and clients that do.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
 mod support;
 
 use mainstay_model::RouteTimeouts;

@@ -5,7 +5,7 @@ use crate::draft::Draft;
 use crate::strategy::edge_holds_ports;
 use crate::view::View;
 use mainstay_model::table::{Draining, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
-use mainstay_model::{Instance, Protocol, Service, ServiceName, StackName, Step, Timestamp};
+use mainstay_model::{Instance, Protocol, RuntimeKind, Service, ServiceName, StackName, Step, Timestamp};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -28,7 +28,18 @@ pub(crate) fn in_force(view: &View<'_>, draft: &mut Draft<'_>) -> bool {
 
 /// Key of the upstream that is `port` of `service`.
 pub fn upstream_key(stack: &StackName, service: &ServiceName, port: u16) -> String {
-    format!("{stack}/{service}:{port}")
+    match port {
+        ASSIGNED => format!("{stack}/{service}"),
+        port => format!("{stack}/{service}:{port}"),
+    }
+}
+
+/// Stands for the port that a native instance is told to listen on, when the file names none.
+const ASSIGNED: u16 = 0;
+
+/// The port meant where none is named.
+fn main_port(service: &Service) -> Option<u16> {
+    service.main_port().or((service.runtime() == RuntimeKind::Native).then_some(ASSIGNED))
 }
 
 /// How long a leaving instance of `service` may finish what it has.
@@ -50,7 +61,7 @@ pub(crate) fn is_routed(view: &View<'_>, service: &ServiceName) -> bool {
 
 /// Ports inside the instance that the edge sends to.
 fn ports(blueprint: &Blueprint, service: &Service) -> BTreeSet<u16> {
-    let main = service.main_port();
+    let main = main_port(service);
     let routed = service.routes.iter().filter_map(move |r| r.port.or(main));
     routed.chain(held_ports(blueprint, service).map(|(_, target)| target)).collect()
 }
@@ -115,7 +126,7 @@ fn add_service(
         }
     }
     for route in &service.routes {
-        if let Some(port) = route.port.or(service.main_port()) {
+        if let Some(port) = route.port.or(main_port(service)) {
             table.routes.push(TableRoute {
                 host: route.host.clone(),
                 path: route.path.clone(),

@@ -61,7 +61,8 @@ pub(crate) fn supervise(view: &View<'_>, draft: &mut Draft<'_>, blueprint: &Blue
 /// Makes the networks and volumes that `blueprint` names and that do not exist.
 pub(crate) fn resources(view: &View<'_>, draft: &mut Draft<'_>, blueprint: &Blueprint) {
     let (stack, release) = (&blueprint.release.stack, blueprint.release.number);
-    for key in stack.networks.iter().filter(|(_, n)| !n.external).map(|(key, _)| key) {
+    let containers = blueprint.services().any(|s| s.runtime() == RuntimeKind::Docker);
+    for key in stack.networks.iter().filter(|(_, n)| containers && !n.external).map(|(key, _)| key) {
         if !view.input.observed.networks.contains(key) {
             draft.step(Step::CreateNetwork { release, key: key.clone() }, "it does not exist");
         }

@@ -10,7 +10,6 @@ use mainstay_api::{Progress, StepState};
 use mainstay_model::{
     Event, EventKind, Failure, InstanceId, Phase, Plan, ServiceName, Step, StepKey, Transition,
 };
-use mainstay_plan::Blueprint;
 use std::sync::Arc;
 
 /// Lines of a log shown with a failure.
@@ -185,11 +184,6 @@ impl Task {
             _ => return,
         };
         self.event(kind, Some(id.service.clone()), Some(id.to_string()), format!("{id} is {word}"));
-    }
-
-    /// Whether `blueprint` is the one an instance was made from.
-    pub(super) fn blueprint_of(&self, service: &ServiceName, hash: &str) -> Option<&Arc<Blueprint>> {
-        self.blueprints.values().find(|b| b.hash(service) == Some(hash))
     }
 }
 

@@ -22,9 +22,8 @@ fn ports(stack: &Stack, tree: &Node, sink: &mut Sink) {
             if published.start != published.end || published.start == 0 {
                 continue;
             }
-            let node =
-                tree.at(&["services", service.name.as_str()]).and_then(|s| s.items("ports").get(index));
-            let span = node.map(|n| n.span);
+            let node = tree.at(&["services", service.name.as_str()]);
+            let span = item(node, "ports", index, service.ports.len());
             let holders = seen.entry((published.start, port.protocol)).or_default();
             let clash = holders.iter().find(|(_, other, _)| is_same(other, port));
             if let Some((other, _, first)) = clash {
@@ -69,7 +68,7 @@ fn routes(stack: &Stack, tree: &Node, sink: &mut Sink) {
         let name = service.name.as_str();
         let ours = tree.at(&["services", name, "x-mainstay"]);
         for (index, route) in service.routes.iter().enumerate() {
-            let span = ours.and_then(|o| o.items("routes").get(index)).map(|n| n.span);
+            let span = item(ours, "routes", index, service.routes.len());
             let at = KeyPath::root().key("services").key(name).key("x-mainstay").key("routes").index(index);
             if route.port.is_none() && service.main_port().is_none() && !is_given_port(service) {
                 let message = format!("service `{name}` has a route and no port");
@@ -80,11 +79,19 @@ fn routes(stack: &Stack, tree: &Node, sink: &mut Sink) {
         }
     }
     for (index, route) in stack.edge.routes.iter().enumerate() {
-        let node = tree.at(&["x-mainstay", "edge"]).and_then(|e| e.items("routes").get(index));
+        let span = item(tree.at(&["x-mainstay", "edge"]), "routes", index, stack.edge.routes.len());
         let at = KeyPath::root().key("x-mainstay").key("edge").key("routes").index(index);
         let who = "the edge".to_owned();
-        claim(route.host.to_string(), route.path.clone(), who, node.map(|n| n.span), at, sink);
+        claim(route.host.to_string(), route.path.clone(), who, span, at, sink);
     }
+}
+
+/// The place of one of `count` items below `key`. Where some of what was written could not be used, items cannot be
+/// told apart by number; then the whole list is meant.
+fn item(node: Option<&Node>, key: &str, index: usize, count: usize) -> Option<Span> {
+    let list = node?.get(key)?;
+    let items = list.as_list()?;
+    if items.len() == count { items.get(index).map(|item| item.span) } else { Some(list.span) }
 }
 
 /// A native service gets its port from Mainstay.

@@ -40,12 +40,15 @@ pub fn stack(project: &Project, lookup: &dyn Fn(&str) -> Option<String>, sink: &
     for service in services.values_mut() {
         service.depends_on.retain(|name, _| names.contains(name));
     }
+    // Compose gives every service a network; native ones take none of the Engine's.
+    let mut networks = top::networks(tree, sink);
+    networks.retain(|key, _| services.values().any(|service| service.networks.contains_key(key)));
     Some(Stack {
         name,
         directory: project.directory.clone(),
         files: project.files.clone(),
         services,
-        networks: top::networks(tree, sink),
+        networks,
         volumes: top::volumes(tree),
         secrets: top::files("secrets", tree, lookup, sink),
         configs: top::files("configs", tree, lookup, sink),

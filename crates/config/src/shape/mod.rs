@@ -20,6 +20,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// Text or a number, kept as text.
     Loose,
+    /// Any scalar, kept as text.
+    Scalar,
     /// `true` or `false`, also as text. `false` is what an absent key means.
     Flag,
     /// `true` or `false`, also as text, where an absent key means something else than `false`.
@@ -58,6 +60,10 @@ pub enum Kind {
     Map(&'static Kind, Names),
     /// A mapping with known keys.
     Object(&'static Object),
+    /// A mapping that Compose prints with capital letters.
+    Capital(&'static Object),
+    /// `build.ssh`: agent sockets by name.
+    Ssh,
     /// A mapping that Compose prints even when it is absent.
     Embedded(&'static Object),
     /// A mapping whose value under this key tells variants apart: another variant replaces instead of merging.
@@ -98,8 +104,8 @@ pub enum Identity {
     Port,
     /// `env_file`: by `path`.
     Path,
-    /// IPAM pools: by `subnet`; pools of one subnet are merged.
-    Subnet,
+    /// IPAM pools: those of a later file replace all earlier ones.
+    Replaced,
 }
 
 /// What names a mapping may have.
@@ -203,7 +209,10 @@ impl Kind {
     /// The object behind a kind, through its short form.
     pub fn object(&self) -> Option<&'static Object> {
         match self {
-            Kind::Object(object) | Kind::Embedded(object) | Kind::Variant(_, object) => Some(object),
+            Kind::Object(object)
+            | Kind::Embedded(object)
+            | Kind::Capital(object)
+            | Kind::Variant(_, object) => Some(object),
             Kind::Short(_, kind) => kind.object(),
             _ => None,
         }

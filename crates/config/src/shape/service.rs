@@ -153,7 +153,7 @@ static BUILD: Object = object(&[
     inert("sbom", Kind::Loose, "attestations stay in registries"),
     refused("secrets", Kind::List(&GRANT, Identity::None), "build the image elsewhere and use `image`"),
     refused("shm_size", Kind::Bytes, "build the image elsewhere and use `image`"),
-    refused("ssh", Kind::Dict(Unvalued::Empty), "build the image elsewhere and use `image`"),
+    refused("ssh", Kind::Ssh, "build the image elsewhere and use `image`"),
     inert("tags", KEYED, "the image gets the name under `image`"),
     key("target", Kind::Text),
     refused(
@@ -170,13 +170,13 @@ static BLKIO: Object = Object {
         key("device_write_bps", BLKIO_LIMITS),
         key("device_write_iops", BLKIO_LIMITS),
         key("weight", Kind::Whole),
-        key("weight_device", Kind::List(&Kind::Object(&BLKIO_WEIGHT), Identity::None)),
+        key("weight_device", Kind::List(&Kind::Capital(&BLKIO_WEIGHT), Identity::None)),
     ],
     required: &[],
     extensible: false,
     nullable: false,
 };
-const BLKIO_LIMITS: Kind = Kind::List(&Kind::Object(&BLKIO_LIMIT), Identity::None);
+const BLKIO_LIMITS: Kind = Kind::List(&Kind::Capital(&BLKIO_LIMIT), Identity::None);
 static BLKIO_LIMIT: Object = Object {
     keys: &[key("path", Kind::Text), key("rate", Kind::Bytes)],
     required: &[],
@@ -385,7 +385,10 @@ static PORT: Object = Object {
 };
 
 static PROVIDER: Object = Object {
-    keys: &[key("options", Kind::Map(&Kind::Any, Names::Any)), key("type", Kind::Text)],
+    keys: &[
+        key("options", Kind::Map(&Kind::OneOrList(&Kind::Scalar, Identity::None), Names::Any)),
+        key("type", Kind::Text),
+    ],
     required: &["type"],
     extensible: true,
     nullable: false,

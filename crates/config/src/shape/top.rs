@@ -62,7 +62,7 @@ static NETWORK: Object = Object {
 };
 
 static IPAM: Object = object(&[
-    key("config", Kind::List(&Kind::Object(&POOL), Identity::Subnet)),
+    key("config", Kind::List(&Kind::Object(&POOL), Identity::Replaced)),
     key("driver", Kind::Text),
     refused(
         "options",

@@ -5,6 +5,8 @@
 
 #![allow(dead_code)]
 
+pub mod oracle;
+
 use mainstay_config::{Loaded, ReadError, Request, Source, load};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

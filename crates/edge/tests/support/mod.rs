@@ -3,6 +3,7 @@
 //! Nothing here waits by sleeping: things are waited for by reading sockets or asking the edge.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use mainstay_edge::control::Client as Control;
 use mainstay_edge::{Config, Error, listen, run};
@@ -307,7 +308,7 @@ impl Client {
 
     /// Reads some more; 0 at the end.
     pub async fn more(&mut self) -> usize {
-        let mut piece = [0; 64 * 1024];
+        let mut piece = vec![0; 64 * 1024];
         let count = self.stream.read(&mut piece).await.unwrap_or(0);
         self.buffer.extend_from_slice(&piece[..count]);
         count

@@ -121,10 +121,10 @@ impl Docker {
         draft.body.networking_config =
             NetworkingBody { endpoints_config: draft.networks.into_iter().collect() };
         let whole = later.is_empty() && draft.archive.is_empty();
-        let name = if whole { draft.name.clone() } else { format!("{UNFINISHED}{}", draft.name) };
-        if !whole {
-            self.remove(&name).await?;
-        }
+        let unfinished = format!("{UNFINISHED}{}", draft.name);
+        // Whatever an earlier attempt left would pass for a second copy of the same instance.
+        self.remove(&unfinished).await?;
+        let name = if whole { draft.name.clone() } else { unfinished };
         let mut id = self.request(&name, draft.platform.as_deref(), &draft.body, service).await?;
         if draft.body.image != image && self.inspect(&id).await?.image != image {
             // The tag moved since it was looked up.

@@ -239,7 +239,8 @@ impl Inspected {
             "paused" => InstanceState::Paused,
             "exited" | "stopped" => InstanceState::Exited {
                 code: self.exit_code(),
-                oom: self.state.oom_killed,
+                // The Engine says so too when a child was killed and the container went on to end well.
+                oom: self.state.oom_killed && self.state.exit_code != 0,
                 at: at(&self.state.finished_at),
             },
             _ => InstanceState::Dead,

@@ -56,6 +56,8 @@ pub(super) fn limits(service: &Service) -> HostConfigBody {
         log_config: service.logging.as_ref().map(logging),
         extra_hosts: service.extra_hosts.iter().flat_map(hosts).collect(),
         dns: service.dns.clone(),
+        dns_search: service.dns_search.clone(),
+        dns_options: service.dns_opt.clone(),
         group_add: service.group_add.clone(),
         cap_add: service.cap_add.clone(),
         cap_drop: service.cap_drop.clone(),

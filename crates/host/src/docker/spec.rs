@@ -66,6 +66,8 @@ pub(super) struct HostConfigBody {
     pub(super) log_config: Option<LogBody>,
     pub(super) extra_hosts: Vec<String>,
     pub(super) dns: Vec<String>,
+    pub(super) dns_search: Vec<String>,
+    pub(super) dns_options: Vec<String>,
     pub(super) group_add: Vec<String>,
     pub(super) cap_add: Vec<String>,
     pub(super) cap_drop: Vec<String>,

@@ -77,16 +77,18 @@ pub enum JournalError {
         /// The number.
         number: ReleaseNumber,
     },
-    /// A record cannot be written as, or read back from, JSON.
-    #[error("{what} in {} cannot be read", path.display())]
+    /// A record cannot be written as, or read back from, JSON. The parser's own words are left out: they may quote a
+    /// secret.
+    #[error("{what} in {} is damaged at line {line}, column {column}", path.display())]
     Record {
         /// The journal.
         path: PathBuf,
         /// Which record.
         what: &'static str,
-        /// Why not.
-        #[source]
-        source: serde_json::Error,
+        /// Where it stops making sense, from 1; 0 when it could not be written.
+        line: usize,
+        /// In that line, from 1.
+        column: usize,
     },
     /// Anything else that SQLite says.
     #[error("{}", path.display())]
@@ -135,6 +137,6 @@ impl JournalError {
 
     pub(super) fn record(path: &Path, what: &'static str) -> impl Fn(serde_json::Error) -> Self + use<> {
         let path = path.to_owned();
-        move |source| Self::Record { path: path.clone(), what, source }
+        move |error| Self::Record { path: path.clone(), what, line: error.line(), column: error.column() }
     }
 }

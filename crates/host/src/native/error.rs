@@ -1,7 +1,7 @@
 //! What can go wrong with native instances.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A failure of the native adapter. No message carries a value of the environment.
 #[derive(Debug, thiserror::Error)]
@@ -17,14 +17,16 @@ pub enum NativeError {
         #[source]
         source: io::Error,
     },
-    /// A file of an instance does not hold what was written there.
-    #[error("{} is damaged", path.display())]
+    /// A file of an instance does not hold what was written there. The parser's own words are left out: they may quote
+    /// a secret.
+    #[error("{} is damaged at line {line}, column {column}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Where it stops making sense.
-        #[source]
-        source: serde_json::Error,
+        /// Where it stops making sense, from 1.
+        line: usize,
+        /// In that line, from 1.
+        column: usize,
     },
     /// No such instance was made, or it is removed.
     #[error("no native instance `{0}`")]
@@ -96,6 +98,12 @@ impl NativeError {
     pub(super) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { action, path, source }
+    }
+
+    /// For `map_err`: text at `path` that is not what it should be.
+    pub(super) fn damaged(path: &Path) -> impl FnOnce(serde_json::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |error| Self::Damaged { path, line: error.line(), column: error.column() }
     }
 
     /// For `map_err`: a failed system call about process `pid`.

@@ -199,15 +199,12 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, NativeError>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(NativeError::File { action: "read", path: path.to_owned(), source }),
     };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|source| NativeError::Damaged { path: path.to_owned(), source })
+    serde_json::from_slice(&bytes).map(Some).map_err(NativeError::damaged(path))
 }
 
 /// Writes beside, syncs, renames over, syncs the directory.
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), NativeError> {
-    let bytes =
-        serde_json::to_vec(value).map_err(|source| NativeError::Damaged { path: path.to_owned(), source })?;
+    let bytes = serde_json::to_vec(value).map_err(NativeError::damaged(path))?;
     let draft = path.with_extension("tmp");
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;

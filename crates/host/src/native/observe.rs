@@ -12,7 +12,7 @@ impl Native {
     /// Every native instance of `stack`, jobs excluded. Health is not ours to know: it is always `Starting`.
     ///
     /// An instance whose shim was killed and whose command is gone, too, has no recorded end. It is shown as exited
-    /// with 137, the code that containerd gives a container whose shim died.
+    /// with 137, the code that containerd gives a container whose shim died, at the time of its last sign of life.
     ///
     /// # Errors
     /// Whatever keeps any of the instances from being seen: then nothing is known, rather than something absent.
@@ -74,6 +74,9 @@ fn see(files: &Files) -> Result<Option<Instance>, NativeError> {
         Err(error) => return Err(error),
     };
     let status = files.status()?;
+    if status.is_none() && !files.dir().exists() {
+        return Ok(None);
+    }
     let Launch { id, hash, name, port, .. } = launch;
     Ok(Some(Instance {
         handle: files.name(),

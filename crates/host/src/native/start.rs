@@ -5,8 +5,15 @@ use super::shim::Report;
 use super::{Native, NativeError, blocking};
 use mainstay_model::{InstanceId, StackName};
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
+
+/// Between two looks at what another shim is doing. It needs some milliseconds from its lock to a running command.
+const OTHER_LOOK: Duration = Duration::from_millis(20);
+
+/// Looks at another shim before it is given up: ten seconds' worth.
+const OTHER_LOOKS: u32 = 500;
 
 impl Native {
     /// Starts an instance and returns once its command runs. Nothing when it runs already. Counts as a restart when
@@ -24,11 +31,11 @@ impl Native {
         let looked = files.clone();
         let status = blocking("start", move || looked.launch().and_then(|_| looked.status())).await?;
         if status.is_some_and(|status| status.is_running()) {
-            return Ok(());
+            return wait_for_other(files).await;
         }
         match self.shim(&files).await? {
-            // Held: a shim of an earlier start is still at work; what it started is what was asked for.
-            Report::Running | Report::Held => Ok(()),
+            Report::Running => Ok(()),
+            Report::Held => wait_for_other(files).await,
             Report::Refused { why, code } => Err(NativeError::Start { instance: name, why, code }),
             Report::Broken { why } => Err(NativeError::Start { instance: name, why, code: 128 }),
         }
@@ -53,4 +60,17 @@ impl Native {
         }
         serde_json::from_slice(&report).map_err(|_| NativeError::ShimDied(files.name()))
     }
+}
+
+/// A shim of an earlier start, whose starter was killed, holds the instance. What it starts is what was asked for.
+async fn wait_for_other(files: Files) -> Result<(), NativeError> {
+    for _ in 0..OTHER_LOOKS {
+        let looked = files.clone();
+        let status = blocking("start", move || looked.status()).await?;
+        if status.is_some_and(|status| status.started.is_some() || status.exited.is_some()) {
+            return Ok(());
+        }
+        tokio::time::sleep(OTHER_LOOK).await;
+    }
+    Err(NativeError::ShimDied(files.name()))
 }

@@ -81,6 +81,8 @@ pub fn service(name: &str, script: &str) -> Service {
         domainname: None,
         extra_hosts: BTreeMap::new(),
         dns: Vec::new(),
+        dns_search: Vec::new(),
+        dns_opt: Vec::new(),
         cap_add: Vec::new(),
         cap_drop: Vec::new(),
         privileged: false,

@@ -16,6 +16,7 @@ super::on_both_engines!(
     a_stop_uses_the_signal_it_is_given,
     what_is_gone_stays_gone,
     the_containers_number_name_and_hash_are_kept,
+    what_was_left_half_made_is_dead_and_made_anew,
 );
 
 async fn a_life_from_creation_to_removal(site: &mut Site) {
@@ -160,4 +161,13 @@ async fn the_containers_number_name_and_hash_are_kept(site: &mut Site) {
     site.create(idle("db")).await.unwrap();
     let refused = site.docker.rename(&id, &site.name("db")).await.unwrap_err();
     assert!(matches!(&refused, DockerError::NameInUse { name, .. } if *name == site.name("db")), "{refused}");
+}
+
+async fn what_was_left_half_made_is_dead_and_made_anew(site: &mut Site) {
+    let left = site.create(idle("api")).await.unwrap();
+    site.docker.rename(&left, &format!("mainstay-unfinished-{}", site.name("api"))).await.unwrap();
+    assert_eq!(site.only().await.state, InstanceState::Dead);
+    let whole = site.create(idle("api")).await.unwrap();
+    let seen = site.only().await;
+    assert_eq!((&seen.handle, &seen.state), (&whole, &InstanceState::Created));
 }

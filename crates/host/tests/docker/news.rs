@@ -2,7 +2,7 @@
 
 use super::harness::{IMAGE, Site, idle, service};
 use mainstay_host::docker::{ContainerAction, Docker, Job, JobEnd, News};
-use mainstay_model::{InstanceId, Resources, RestartPolicy, Secret, Service};
+use mainstay_model::{Healthcheck, InstanceId, Readiness, Resources, RestartPolicy, Secret, Service};
 use std::time::Duration;
 use tokio::io::copy_bidirectional;
 use tokio::net::{UnixListener, UnixStream};
@@ -12,6 +12,7 @@ super::on_both_engines!(
     events_tell_a_life,
     events_come_back_after_the_connection_broke,
     a_restart_by_policy_is_counted,
+    the_engines_verdict_on_health_and_memory_is_told,
     a_job_gives_its_status_and_its_log,
     a_job_is_found_again,
     a_job_is_no_instance_and_has_no_name_on_the_network,
@@ -179,4 +180,36 @@ async fn a_job_is_no_instance_and_has_no_name_on_the_network(site: &mut Site) {
     };
     let (end, ()) = tokio::join!(running, look);
     assert_eq!(end.unwrap().code, 0);
+}
+
+async fn the_engines_verdict_on_health_and_memory_is_told(site: &mut Site) {
+    let mut events = site.docker.events(Some(&site.stack.name));
+    assert!(matches!(events.next().await, News::Open));
+    let mut api = idle("api");
+    api.resources = Resources { memory: Some(16 << 20), memory_swap: Some(16 << 20), ..Resources::default() };
+    let check = Healthcheck {
+        test: vec!["/bin/true".to_owned()],
+        shell: false,
+        interval: Duration::from_millis(50),
+        timeout: Duration::from_secs(30),
+        retries: 3,
+        start_period: Duration::ZERO,
+        start_interval: None,
+    };
+    api.readiness = Readiness::Healthcheck { check };
+    let id = site.up(api).await;
+    let mut until = async |wanted: ContainerAction| loop {
+        match events.next().await {
+            News::Happened(event) if event.action == wanted => return,
+            News::Happened(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    until(ContainerAction::Health { healthy: true }).await;
+    // A command inside that takes too much memory is not the end of the container.
+    let argv = ["/bin/sh", "-c", "tail /dev/zero"].map(str::to_owned);
+    let probed = site.docker.probe(&id, &argv, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(probed.exit, Some(137));
+    until(ContainerAction::OutOfMemory).await;
+    assert!(site.only().await.is_running());
 }

@@ -8,8 +8,10 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 super::on_both_engines!(
     a_pull_tells_its_progress,
@@ -22,6 +24,9 @@ super::on_both_engines!(
 /// `me:pw`, as HTTP has it.
 const LOGIN: &str = "bWU6cHc=";
 
+/// Bytes that only a layer has more of.
+const LARGE: usize = 100_000;
+
 /// A registry with the image `x:1`.
 struct Registry {
     address: String,
@@ -30,6 +35,11 @@ struct Registry {
 
 impl Registry {
     async fn open(login: bool) -> Self {
+        Self::open_held(login, None).await
+    }
+
+    /// One that keeps the second half of every large answer back until `release` is notified.
+    async fn open_held(login: bool, release: Option<Arc<Notify>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         // A name of its own in the image, or the Engine would know its layers from before.
@@ -37,9 +47,9 @@ impl Registry {
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let content = content.clone();
+                let (content, release) = (content.clone(), release.clone());
                 connections.spawn(async move {
-                    let _ = serve(stream, &content, login).await;
+                    let _ = serve(stream, &content, login, release).await;
                 });
             }
         });
@@ -95,7 +105,12 @@ fn content(name: &str) -> Content {
     .into()
 }
 
-async fn serve(stream: TcpStream, content: &Content, login: bool) -> std::io::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    content: &Content,
+    login: bool,
+    release: Option<Arc<Notify>>,
+) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         match stream.fill_buf().await?.first() {
@@ -131,7 +146,13 @@ async fn serve(stream: TcpStream, content: &Content, login: bool) -> std::io::Re
         let head = format!("HTTP/1.1 {status}\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\r\n");
         stream.write_all(head.as_bytes()).await?;
         if method != "HEAD" {
-            stream.write_all(&body).await?;
+            let (first, second) = body.split_at(if length > LARGE { length / 2 } else { length });
+            stream.write_all(first).await?;
+            if let (Some(release), false) = (&release, second.is_empty()) {
+                stream.flush().await?;
+                release.notified().await;
+            }
+            stream.write_all(second).await?;
         }
         stream.flush().await?;
     }
@@ -144,10 +165,20 @@ async fn pull(site: &Site, image: &str) -> Result<Vec<PullProgress>, DockerError
 }
 
 async fn a_pull_tells_its_progress(site: &mut Site) {
-    let registry = Registry::open(false).await;
-    let news = pull(site, &registry.image()).await.unwrap();
+    // The rest of the layer comes once there was news of its first half.
+    let seen = Arc::new(Notify::new());
+    let registry = Registry::open_held(false, Some(seen.clone())).await;
+    let mut news = Vec::new();
+    let image = registry.image();
+    let pulled = site.docker.pull(&image, None, |one| {
+        if one.current > Some(0) {
+            seen.notify_one();
+        }
+        news.push(one);
+    });
+    pulled.await.unwrap();
     assert!(news.iter().any(|one| one.status == "Pull complete" && !one.layer.is_empty()), "{news:?}");
-    assert!(news.iter().any(|one| one.current > Some(0) && one.total >= one.current), "{news:?}");
+    assert!(news.iter().any(|one| one.current > Some(0) && one.total > one.current), "{news:?}");
     let image = site.docker.image(&registry.image()).await.unwrap();
     assert_eq!(image.stop_signal.as_deref(), Some("SIGINT"));
     assert_eq!(image.exposed, ["80/tcp"]);

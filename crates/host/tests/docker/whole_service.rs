@@ -46,6 +46,8 @@ async fn limits_and_rights_arrive(site: &mut Site) {
         options: [("max-size".to_owned(), "1m".to_owned())].into(),
     });
     api.environment.insert("WORD".to_owned(), Secret::new("with = and space"));
+    api.dns_search = vec!["far.example".to_owned()];
+    api.dns_opt = vec!["ndots:3".to_owned()];
     api.sysctls.insert("net.core.somaxconn".to_owned(), "99".to_owned());
     api.stop_signal = Some("SIGINT".to_owned());
     api.stop_grace_period = Duration::from_secs(7);
@@ -62,14 +64,16 @@ async fn limits_and_rights_arrive(site: &mut Site) {
     assert_eq!(host["RestartPolicy"], serde_json::json!({ "Name": "on-failure", "MaximumRetryCount": 4 }));
     assert_eq!(host["LogConfig"]["Config"]["max-size"], "1m");
     assert_eq!(host["Init"], true);
+    // The soft limit inside is no witness: runc before 1.1.13 sometimes raises it to the hard one for a command.
+    assert_eq!(host["Ulimits"], serde_json::json!([{ "Name": "nofile", "Soft": 1024, "Hard": 2048 }]));
     assert_eq!(host["ReadonlyRootfs"], true);
     assert_eq!(config["StopSignal"], "SIGINT");
     assert_eq!(config["StopTimeout"], 7);
-    let inside = "echo $(id -u) $(id -G) $(pwd) $(hostname) $(ulimit -Sn) $(ulimit -Hn) $WORD; grep far /etc/hosts; \
-                  cat /proc/sys/net/core/somaxconn; grep NoNewPrivs /proc/self/status; touch /x 2>&1 || true";
+    let inside = "echo $(id -u) $(id -G) $(pwd) $(hostname) $(ulimit -Hn) $WORD; grep far /etc/hosts; \
+                  cat /proc/sys/net/core/somaxconn; grep NoNewPrivs /proc/self/status; cat /etc/resolv.conf; touch /x 2>&1 || true";
     let seen = site.sh(&id, inside).await;
-    assert!(seen.starts_with("65534 65534 4242 /bin inside 1024 2048 with = and space\n"), "{seen}");
-    for part in ["192.0.2.7", "\n99\n", "NoNewPrivs:\t1", "Read-only file system"] {
+    assert!(seen.starts_with("65534 65534 4242 /bin inside 2048 with = and space\n"), "{seen}");
+    for part in ["192.0.2.7", "\n99\n", "NoNewPrivs:\t1", "far.example", "ndots:3", "Read-only file system"] {
         assert!(seen.contains(part), "{part} in {seen}");
     }
 }
@@ -125,7 +129,11 @@ async fn mounts_are_mounted(site: &mut Site) {
         (MountKind::Anonymous, "/anonymous", false),
         (bind("file", false), "/file", true),
         (bind("made/for/it", true), "/made", false),
-        (MountKind::Tmpfs { size: Some(1 << 20), mode: None }, "/memory", false),
+        (
+            MountKind::Tmpfs { size: Some(1 << 20), mode: Some(0o750), options: vec!["uid=7".to_owned()] },
+            "/memory",
+            false,
+        ),
     ];
     let mut api = idle("api");
     api.mounts = kinds
@@ -134,10 +142,11 @@ async fn mounts_are_mounted(site: &mut Site) {
         .collect();
     let id = site.up(api).await;
     let seen = site
-        .sh(&id, "cat /file; echo x > /data/x; echo x > /made/x; echo x > /anonymous/x; df -k /memory; touch /file 2>&1 || true")
+        .sh(&id, "cat /file; echo x > /data/x; echo x > /made/x; echo x > /anonymous/x; df -k /memory; stat -c '%a %u' /memory; touch /file 2>&1 || true")
         .await;
     assert!(seen.starts_with("of the host"), "{seen}");
-    assert!(seen.contains("1024") && seen.contains("Read-only file system"), "{seen}");
+    assert!(seen.contains("1024") && seen.contains("750 7\n"), "{seen}");
+    assert!(seen.contains("Read-only file system"), "{seen}");
     assert!(site.directory.join("made/for/it/x").exists());
 
     let raw = site.raw(&format!("/containers/{id}/json"));

@@ -166,3 +166,20 @@ async fn a_command_starts_with_default_signals_and_three_descriptors() {
     // The shell may keep 10 for its own script.
     assert!(lines[2..].iter().all(|fd| ["0", "1", "2", "10"].contains(&fd.as_str())), "{lines:?}");
 }
+
+#[tokio::test]
+async fn starting_at_once_from_several_places_starts_one() {
+    let host = Host::new();
+    let id = host.create(&shell("exec sleep 1000"), None).await;
+    let starts = (0..4).map(|_| {
+        let (native, stack, id) = (host.native.clone(), host.stack.clone(), id.clone());
+        tokio::spawn(async move { native.start(&stack, &id).await })
+    });
+    for start in starts.collect::<Vec<_>>() {
+        start.await.unwrap().unwrap();
+    }
+    let instance = host.instance(&id).await;
+    assert!(instance.is_running());
+    assert_eq!(instance.restarts, 0);
+    host.native.remove(&host.stack, &id).await.unwrap();
+}

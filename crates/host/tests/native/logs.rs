@@ -96,3 +96,23 @@ async fn a_terminal_is_given_where_asked_for() {
     let lines = host.log_to_the_end(&id).await;
     assert_eq!(texts(&lines), ["terminal xterm\r"]);
 }
+
+#[tokio::test]
+async fn a_flood_on_one_stream_hides_neither_the_other_nor_the_end() {
+    let host = Host::new();
+    let id = host.start(&shell("yes & echo heard >&2; read go; kill -9 $$")).await;
+    assert_eq!(host.end(&id).await, (137, false));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_named_without_quoting_it() {
+    let host = Host::new();
+    let id = host.create(&with_env(shell("true"), "KEY", "hunter2"), None).await;
+    let path = host.instance_dir(&id).join("launch.json");
+    let text =
+        std::fs::read_to_string(&path).unwrap().replace("{\"KEY\":\"hunter2\"", "\"hunter2\"; {\"K\":\"\"");
+    std::fs::write(&path, text).unwrap();
+    let error = host.native.start(&host.stack, &id).await.unwrap_err();
+    let said = format!("{error} {error:?}");
+    assert!(said.contains("launch.json") && !said.contains("hunter2"), "{said}");
+}

@@ -138,7 +138,7 @@ CELERY_TASK_ROUTES = {
 }
 # DatabaseScheduler writes these to the database when Beat starts; they can be changed in the admin from then on.
 CELERY_BEAT_SCHEDULE = {
-    "refresh-statistics": {"task": "posts.tasks.refresh_statistics", "schedule": timedelta(seconds=60)},
+    "refresh-statistics": {"task": "posts.tasks.refresh_statistics", "schedule": timedelta(seconds=15)},
     "embed-missing": {"task": "posts.tasks.embed_missing", "schedule": crontab(minute="*/10")},
 }
 

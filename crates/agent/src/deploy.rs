@@ -4,7 +4,7 @@
 
 use crate::stack::StackHandle;
 use crate::waiters::{Until, Waiter, done, failed};
-use crate::{Agent, Error, clock, images, preflight, preview};
+use crate::{Agent, Error, clock, crash, images, preflight, preview};
 use mainstay_api::{DeployRequest, DownRequest, Outcome, Progress, RollbackRequest};
 use mainstay_host::journal::ReleaseStatus;
 use mainstay_model::{Release, ReleaseNumber, Service, ServiceName, Stack, Transition};
@@ -117,7 +117,9 @@ async fn begin(
     if let Some(outcome) = unchanged(stack, current.as_ref(), &request.stack, &ids) {
         return Ok(Some(outcome));
     }
+    crash::point("before a release is kept");
     let release = agent.journal.add_release(&request.stack, ids, clock::now()).await?;
+    crash::point("after a release is kept");
     let sight = stack.sight.borrow().clone();
     let view =
         preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);

@@ -61,6 +61,10 @@ const EVENTS_KEPT: usize = 1024;
 /// Reads the stack's state and starts its task.
 pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackHandle, Error> {
     let state = agent.journal.state(name).await?;
+    if state.deploy.is_none() {
+        // An agent before us died after the end of a deploy, before it had tidied up.
+        agent.runtimes.remove_native_jobs(name).await;
+    }
     let (orders, inbox) = mpsc::unbounded_channel();
     let (news, heard) = mpsc::unbounded_channel();
     let observed = blank();
@@ -83,12 +87,14 @@ pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackH
         events: events.clone(),
         told: BTreeMap::new(),
         waiting: Vec::new(),
+        adopted: false,
     };
     task.load_blueprints().await?;
     let watcher = orders.downgrade();
     tokio::spawn(task.run(inbox, heard));
     converge::watch_docker(Arc::clone(agent), name.clone(), watcher.clone());
-    converge::watch_native(Arc::clone(agent), name.clone(), watcher);
+    converge::watch_native(Arc::clone(agent), name.clone(), watcher.clone());
+    converge::watch_edge(agent, watcher);
     Ok(StackHandle { name: name.clone(), orders, sight, events, deploying: Arc::default() })
 }
 
@@ -123,4 +129,6 @@ struct Task {
     /// What was last told of every instance, so that changes are told once.
     told: BTreeMap<InstanceId, String>,
     waiting: Vec<(ServiceName, String)>,
+    /// What ran before this agent has been seen, and what served is believed to serve.
+    adopted: bool,
 }

@@ -8,7 +8,7 @@ use crate::{Agent, Error, clock};
 use mainstay_api::Progress;
 use mainstay_host::docker::News as DockerNews;
 use mainstay_model::{Health, InstanceState, Plan, RuntimeKind, Seen, StackName, Step, StepKey, Timestamp};
-use mainstay_plan::{Blueprint, Input, next};
+use mainstay_plan::{Blueprint, Input, in_rotation, next};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,7 @@ impl Task {
                 let needs = self.runtimes();
                 self.observed = look(&self.agent, &self.name, &needs).await;
             }
+            self.adopt();
             with_health(&mut self.observed, &self.healths);
             self.probe();
             let wake = self.decide().await;
@@ -51,6 +52,17 @@ impl Task {
                 look_again |= self.hear(news).await;
             }
         }
+    }
+
+    /// Once, as soon as anything can be seen.
+    fn adopt(&mut self) {
+        let blind = self.observed.instances.values().any(|seen| matches!(seen, Seen::Unknown(_)));
+        if self.adopted || blind {
+            return;
+        }
+        self.adopted = true;
+        let served = in_rotation(&self.observed, &self.name).into_iter();
+        self.healths.extend(served.map(|(id, since)| (id, (since, Health::Ready))));
     }
 
     /// Runtimes that the stack has, or may have, instances on.
@@ -277,6 +289,19 @@ pub(super) fn watch_native(agent: Arc<Agent>, stack: StackName, orders: mpsc::We
                     return;
                 }
                 (_, None) => return,
+            }
+        }
+    });
+}
+
+/// An edge that was replaced may have lost requests under way, and surely its counts.
+pub(super) fn watch_edge(agent: &Agent, orders: mpsc::WeakUnboundedSender<Order>) {
+    let mut revivals = agent.edge.revivals();
+    tokio::spawn(async move {
+        while revivals.changed().await.is_ok() {
+            match orders.upgrade() {
+                Some(orders) => drop(orders.send(Order::Look)),
+                None => return,
             }
         }
     });

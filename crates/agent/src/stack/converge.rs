@@ -185,7 +185,7 @@ impl Task {
         self.services.entry(name.clone()).or_insert_with(|| ServiceHandle::start(agent, stack, news.clone()))
     }
 
-    fn show(&self) {
+    pub(super) fn show(&self) {
         let (state, observed, waiting) = (self.state.clone(), self.observed.clone(), self.waiting.clone());
         self.show.send_replace(Sight { state, observed, waiting });
     }

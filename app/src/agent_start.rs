@@ -119,7 +119,8 @@ impl Started {
     /// Where it could not even write why it ended, that is why.
     fn why_it_died(&self) -> Error {
         let log = self.words();
-        let write = || OpenOptions::new().append(true).open(&self.log).and_then(|mut file| file.write_all(b"\n"));
+        let write =
+            || OpenOptions::new().append(true).open(&self.log).and_then(|mut file| file.write_all(b"\n"));
         match write() {
             Err(source) if log.is_empty() => {
                 let path = self.log.parent().unwrap_or(&self.log).to_path_buf();

@@ -76,23 +76,41 @@ fn up_fails(from: &str, to: &str, words: &[&str]) {
 
 #[test]
 fn an_unknown_key_is_named_with_its_place() {
-    up_is_refused("  worker:\n", "  worker:\n    comand: x\n", 3, "C0401", &["comand", "command", "compose.yaml:"]);
+    up_is_refused(
+        "  worker:\n",
+        "  worker:\n    comand: x\n",
+        3,
+        "C0401",
+        &["comand", "command", "compose.yaml:"],
+    );
 }
 
 #[test]
 fn a_missing_variable_is_named_with_its_message() {
-    up_is_refused("[sleep, infinity]", "[sleep, \"${KEY:?set a key}\"]", 3, "C0202", &["KEY", "set a key", "compose.yaml:"]);
+    up_is_refused(
+        "[sleep, infinity]",
+        "[sleep, \"${KEY:?set a key}\"]",
+        3,
+        "C0202",
+        &["KEY", "set a key", "compose.yaml:"],
+    );
 }
 
 #[test]
 fn a_dependency_cycle_is_shown_as_one() {
-    let cycle = "    command: [sleep, infinity]\n    depends_on: [worker]\n    environment: { SITE: \"${SITE}\" }\n";
+    let cycle =
+        "    command: [sleep, infinity]\n    depends_on: [worker]\n    environment: { SITE: \"${SITE}\" }\n";
     let from = "    command: [sleep, infinity]\n    environment: { SITE: \"${SITE}\" }\n";
     let site = running();
     let before = State::of(&site);
     let path = site.dir().join("compose.yaml");
     let text = fs::read_to_string(&path).unwrap().replace(from, cycle);
-    fs::write(&path, text.replace("depends_on: { web:", "depends_on: { clock: {}, web:").replace("clock: {}", "clock: { condition: service_started }")).unwrap();
+    fs::write(
+        &path,
+        text.replace("depends_on: { web:", "depends_on: { clock: {}, web:")
+            .replace("clock: {}", "clock: { condition: service_started }"),
+    )
+    .unwrap();
     is_one_error(&site.up(2, 2), 3, "C0602", &["clock", "worker"]);
     assert_eq!(State::of(&site), before);
 }
@@ -108,7 +126,11 @@ fn a_taken_port_names_who_has_it() {
 
 #[test]
 fn a_release_job_that_fails_leaves_the_old_release_serving() {
-    up_fails("release: sh -c '", "release: sh -c 'echo no such table; exit 7; ", &["`web`", "status 7", "no such table"]);
+    up_fails(
+        "release: sh -c '",
+        "release: sh -c 'echo no such table; exit 7; ",
+        &["`web`", "status 7", "no such table"],
+    );
 }
 
 #[test]
@@ -183,7 +205,10 @@ fn a_state_directory_that_cannot_be_written_is_named() {
     fs::copy(BIN, &exe).unwrap();
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(&exe);
-    command.args(["-f", "compose.yaml", "--state-dir", &state, "up"]).current_dir(site.dir()).env("NO_COLOR", "1");
+    command
+        .args(["-f", "compose.yaml", "--state-dir", &state, "up"])
+        .current_dir(site.dir())
+        .env("NO_COLOR", "1");
     is_one_error(&command.output().unwrap(), 8, "X0001", &[&state, "denied"]);
     assert_eq!(fs::read_dir(site.state_dir()).unwrap().count(), 0);
 }
@@ -194,7 +219,10 @@ struct Disk(std::path::PathBuf);
 impl Disk {
     fn at(path: std::path::PathBuf, size: &str) -> Self {
         fs::create_dir_all(&path).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]).arg(&path).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"])
+            .arg(&path)
+            .status();
         assert!(mounted.unwrap().success());
         Self(path)
     }

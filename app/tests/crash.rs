@@ -64,7 +64,11 @@ fn every_point_of_up(first: u64) {
         for (id, restarts) in &after.restarts {
             assert_eq!(*restarts, 0, "point {point}: {id} was restarted without need");
         }
-        assert_eq!(version(site.port, "web.test").as_deref(), Ok(version_of(point).to_string().as_str()), "point {point}");
+        assert_eq!(
+            version(site.port, "web.test").as_deref(),
+            Ok(version_of(point).to_string().as_str()),
+            "point {point}"
+        );
         let down = site.run(&["down"]);
         assert!(down.status.success(), "point {point}: {}", errors(&down));
         assert_eq!(site.kept(), Vec::<String>::new(), "point {point}: left by down");
@@ -112,7 +116,10 @@ fn every_point_of_a_redeploy(first: u64, fails: bool) {
         if !died {
             assert_eq!(begun, !fails);
             let (answered, failures) = load.end();
-            println!("redeploy: the last crash point is before {point}; {answered} requests, {} failed", failures.len());
+            println!(
+                "redeploy: the last crash point is before {point}; {answered} requests, {} failed",
+                failures.len()
+            );
             assert!(failures.is_empty(), "{:?}", failures.first());
             return;
         }
@@ -149,7 +156,8 @@ struct Picture {
 impl Picture {
     fn of(site: &Site, view: &serde_json::Value) -> Self {
         let instances = support::instances(view);
-        let restarts = instances.iter().map(|(id, i)| (id.clone(), i["restarts"].as_u64().unwrap())).collect();
+        let restarts =
+            instances.iter().map(|(id, i)| (id.clone(), i["restarts"].as_u64().unwrap())).collect();
         let pids = instances.keys().map(|id| (id.clone(), site.pid(id))).collect();
         Self { release: view["release"].as_u64(), pids, restarts }
     }
@@ -167,8 +175,13 @@ impl Picture {
         jobs.dedup();
         assert_eq!(jobs.len(), count, "point {point}: a release job ran twice: {jobs:?}");
         let releases = site.get("/v1/stacks/shop/releases").unwrap();
-        let serving: Vec<_> =
-            releases.as_array().unwrap().iter().filter(|r| r["status"] == "serving").map(|r| r["number"].as_u64()).collect();
+        let serving: Vec<_> = releases
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|r| r["status"] == "serving")
+            .map(|r| r["number"].as_u64())
+            .collect();
         assert_eq!(serving, [self.release], "point {point}: {releases}");
         let deploying = releases.as_array().unwrap().iter().any(|r| r["status"] == "deploying");
         assert!(!deploying, "point {point}: {releases}");
@@ -198,7 +211,11 @@ impl Picture {
         for (id, pid) in &before.pids {
             let swapped = failed && id.starts_with("beat.");
             let stays = id.starts_with("clock.") || (failed && !swapped);
-            assert!(!stays || self.pids.get(id) == Some(pid), "point {point}: {id} is not process {pid} any more: {}", site.log());
+            assert!(
+                !stays || self.pids.get(id) == Some(pid),
+                "point {point}: {id} is not process {pid} any more: {}",
+                site.log()
+            );
             assert!(!swapped || self.pids.contains_key(id), "point {point}: {id} did not come back");
         }
         for (id, restarts) in &self.restarts {

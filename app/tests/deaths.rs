@@ -86,9 +86,9 @@ fn an_edge_without_an_agent_serves_from_its_table() {
     processes::kill(edge);
     let dir = site.state_dir().join("edge");
     let mut alone = Command::new(BIN);
-    alone.arg("edge").arg("--dir").arg(&dir).stdout(Stdio::null()).stderr(Stdio::null());
+    alone.arg("edge").arg("--dir").arg(&dir).stdout(Stdio::null());
     let mut alone = alone.spawn().unwrap();
-    until("it serves alone", || version(site.port, "web.test").ok());
+    until("it serves alone", || version(site.port, "web.test").map_err(|e| eprintln!("{e}")).ok());
     let load = Load::begin(site.port, &["web.test", "beat.test"]);
     assert!(site.start_agent(None));
     until("the agent takes it over", || site.edge_pid().filter(|pid| *pid == alone.id() as i32));

@@ -4,9 +4,7 @@ use crate::Rng;
 use crate::fixture;
 use crate::world::{Behaviour, World};
 use mainstay_model::table::RouteTable;
-use mainstay_model::{
-    InstanceId, Plan, ReleaseNumber, Service, StackState, Step, Transition,
-};
+use mainstay_model::{InstanceId, Plan, ReleaseNumber, Service, StackState, Step, Transition};
 use mainstay_plan::{Blueprint, Input, apply, next};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -3,7 +3,8 @@
 use crate::Rng;
 use mainstay_model::table::{EdgeStatus, RouteTable};
 use mainstay_model::{
-    Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Service, StackName, Step, Timestamp,
+    Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Service, StackName, Step,
+    Timestamp,
 };
 use mainstay_plan::{Blueprint, in_rotation};
 use std::collections::{BTreeMap, BTreeSet};
@@ -216,7 +217,15 @@ impl World {
         let exclusive = !mainstay_plan::edge_holds_ports(&blueprint.release.stack, service);
         self.bodies.insert(
             id.clone(),
-            Body { instance, exclusive, behaviour, began: 0, has_been_sick: false, recovered: false, belief: None },
+            Body {
+                instance,
+                exclusive,
+                behaviour,
+                began: 0,
+                has_been_sick: false,
+                recovered: false,
+                belief: None,
+            },
         );
         Ok(())
     }

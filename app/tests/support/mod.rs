@@ -140,8 +140,13 @@ impl Site {
     pub fn restart_agent(&mut self) {
         self.kill_agent();
         // A command that found none has started one itself.
-        processes::of(self.dir()).iter().filter(|p| processes::is_agent(p)).for_each(|p| processes::kill(p.pid));
-        until("no agent is left", || (!processes::of(self.dir()).iter().any(processes::is_agent)).then_some(()));
+        processes::of(self.dir())
+            .iter()
+            .filter(|p| processes::is_agent(p))
+            .for_each(|p| processes::kill(p.pid));
+        until("no agent is left", || {
+            (!processes::of(self.dir()).iter().any(processes::is_agent)).then_some(())
+        });
         assert!(self.start_agent(None), "the agent does not start again: {}", self.log());
     }
 
@@ -279,13 +284,15 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A port that nobody listens on, below those that the kernel hands out to clients, so that none takes it.
+/// A port that nobody listens on, below those that native instances and clients are given, so that none takes it.
 pub fn free_port() -> u16 {
-    let begin = 20_000 + (std::process::id() % 10_000) as u16;
+    let begin = 10_000 + (std::process::id() % 9_900) as u16;
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     // Tests that run at once in one process must not choose the same.
     static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
-    std::iter::repeat_with(|| begin + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)).find(free).unwrap()
+    std::iter::repeat_with(|| begin + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        .find(free)
+        .unwrap()
 }
 
 fn ask(socket: &Path, method: &str, path: &str) -> Option<Value> {

@@ -15,7 +15,8 @@ pub(crate) fn point(place: &str) {
         // Wraps around after the last one, which is never reached again.
         if left.fetch_sub(1, Ordering::Relaxed) == 1 {
             tracing::warn!(place, "crash point");
-            let _unkillable = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            let _unkillable =
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         }
     }
 }

@@ -157,11 +157,7 @@ impl World {
                 Ok(())
             }
             Step::Stop { instance, .. } => {
-                if let Some(body) = self.bodies.get_mut(instance) {
-                    if body.instance.is_running() || body.instance.state == InstanceState::Restarting {
-                        body.instance.state = InstanceState::Exited { code: 0, oom: false, at: now };
-                    }
-                }
+                self.stop(instance);
                 Ok(())
             }
             Step::Remove { instance } => {
@@ -215,6 +211,14 @@ impl World {
             Body { instance, exclusive, behaviour, began: 0, has_been_sick: false, recovered: false },
         );
         Ok(())
+    }
+
+    fn stop(&mut self, id: &InstanceId) {
+        let now = self.now();
+        let runs = |b: &&mut Body| b.instance.is_running() || b.instance.state == InstanceState::Restarting;
+        if let Some(body) = self.bodies.get_mut(id).filter(runs) {
+            body.instance.state = InstanceState::Exited { code: 0, oom: false, at: now };
+        }
     }
 
     /// Ends an instance the way the kernel does; the Engine restarts it as its policy (always) says.

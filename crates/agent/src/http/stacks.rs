@@ -264,7 +264,10 @@ pub(super) async fn events(
                 return;
             }
         }
-        while query.follow {
+        if !query.follow {
+            return;
+        }
+        loop {
             match live.recv().await {
                 Ok(event) => {
                     if tell.send(event).is_err() {

@@ -257,7 +257,8 @@ impl Edge {
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).map_err(file)?;
         let err = out.try_clone().map_err(file)?;
         let mut command = Command::new(&self.exe);
-        command.arg("edge").arg("--dir").arg(&self.dir);
+        command.arg("edge").arg("--control").arg(self.socket());
+        command.arg("--table").arg(self.dir.join("table.json"));
         command.arg("--workers").arg(self.workers.to_string());
         if let Some(user) = &self.user {
             command.arg("--user").arg(user);

@@ -105,7 +105,7 @@ impl Task {
             Transition::Fail { failure } => {
                 self.event(EventKind::DeployFailed, failure.service.clone(), None, failure.why.clone())
             }
-            Transition::Settle => self.settled(before).await,
+            Transition::Settle | Transition::Down { .. } => self.settled(before).await,
             Transition::Gone => self.agent.edge.forget(&self.name).await,
             _ => {}
         }
@@ -123,7 +123,8 @@ impl Task {
         let Some(deploy) = &before.deploy else { return };
         let (ending, kind, text) = match &deploy.phase {
             Phase::Undoing { .. } => (Ending::Failed, EventKind::DeployUndone, "was undone"),
-            _ => (Ending::Served, EventKind::DeployFinished, "is deployed"),
+            Phase::Proving => (Ending::Failed, EventKind::DeployUndone, "was given up"),
+            Phase::Switched { .. } => (Ending::Served, EventKind::DeployFinished, "is deployed"),
         };
         self.event(kind, None, None, format!("release {} {text}", deploy.to));
         let (journal, name) = (&self.agent.journal, &self.name);

@@ -2,6 +2,7 @@
 
 mod converge;
 mod journal;
+mod news;
 mod steps;
 
 use crate::observe::Healths;
@@ -9,11 +10,11 @@ use crate::service::{News, ServiceHandle};
 use crate::waiters::Waiter;
 use crate::{Agent, Error};
 use mainstay_model::{
-    Event, InstanceId, Observed, ReleaseNumber, ServiceName, StackName, StackState, StepKey, Timestamp,
-    Transition,
+    Event, InstanceId, Observed, ReleaseNumber, RuntimeKind, ServiceName, StackName, StackState, StepKey,
+    Timestamp, Transition,
 };
 use mainstay_plan::Blueprint;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -23,6 +24,8 @@ pub(crate) enum Order {
     Record { transition: Box<Transition>, waiter: Option<Waiter>, answer: oneshot::Sender<Result<(), Error>> },
     /// Look again: something happened outside.
     Look,
+    /// Whether what happens on a runtime is heard from here on. Look again either way.
+    Hears(RuntimeKind, bool),
 }
 
 /// What everybody may see of a stack.
@@ -83,20 +86,22 @@ pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackH
         events: events.clone(),
         told: BTreeMap::new(),
         waiting: Vec::new(),
+        looked: None,
+        hears: BTreeSet::new(),
     };
     task.load_blueprints().await?;
     let watcher = orders.downgrade();
     tokio::spawn(task.run(inbox, heard));
-    converge::watch_docker(Arc::clone(agent), name.clone(), watcher.clone());
-    converge::watch_native(Arc::clone(agent), name.clone(), watcher);
+    news::docker(Arc::clone(agent), name.clone(), watcher.clone());
+    news::native(Arc::clone(agent), name.clone(), watcher);
     Ok(StackHandle { name: name.clone(), orders, sight, events, deploying: Arc::default() })
 }
 
 fn blank() -> Observed {
     Observed {
         instances: BTreeMap::new(),
-        networks: std::collections::BTreeSet::new(),
-        volumes: std::collections::BTreeSet::new(),
+        networks: BTreeSet::new(),
+        volumes: BTreeSet::new(),
         edge: mainstay_model::Seen::Unknown("not asked yet".into()),
         table: None,
         free_memory: None,
@@ -123,4 +128,8 @@ struct Task {
     /// What was last told of every instance, so that changes are told once.
     told: BTreeMap<InstanceId, String>,
     waiting: Vec<(ServiceName, String)>,
+    /// When the host was last looked at.
+    looked: Option<tokio::time::Instant>,
+    /// Runtimes whose changes are told, so that looking is only for what was missed.
+    hears: BTreeSet<RuntimeKind>,
 }

@@ -112,6 +112,29 @@ impl Task {
     }
 
     async fn settled(&mut self, before: &StackState) {
+        let Some(deploy) = &before.deploy else { return self.tell_settled(before) };
+        let (ending, kind, text) = match &deploy.phase {
+            Phase::Undoing { .. } => (Ending::Failed, EventKind::DeployUndone, "was undone"),
+            Phase::Proving => (Ending::Failed, EventKind::DeployUndone, "was given up"),
+            Phase::Switched { .. } => (Ending::Served, EventKind::DeployFinished, "is deployed"),
+        };
+        self.event(kind, None, None, format!("release {} {text}", deploy.to));
+        let (journal, name) = (self.agent.journal.clone(), self.name.clone());
+        if let Err(error) = journal.mark_release(&name, deploy.to, ending).await {
+            tracing::warn!(%error, "cannot note how a release ended");
+        }
+        self.tell_settled(before);
+        if let Err(error) = journal.prune(&name).await {
+            tracing::warn!(%error, "cannot prune releases");
+        }
+        if let Some(docker) = self.agent.runtimes.connected().await {
+            let _ = docker.remove_jobs(&name).await;
+        }
+    }
+
+    /// Tells those who wait for a deploy. Who is told and asks must see it: shown first.
+    fn tell_settled(&mut self, before: &StackState) {
+        self.show();
         let state = self.state.clone();
         self.waiters.retain(|waiter| match waiter.settled(before, &state) {
             Some(outcome) => {
@@ -120,23 +143,6 @@ impl Task {
             }
             None => true,
         });
-        let Some(deploy) = &before.deploy else { return };
-        let (ending, kind, text) = match &deploy.phase {
-            Phase::Undoing { .. } => (Ending::Failed, EventKind::DeployUndone, "was undone"),
-            Phase::Proving => (Ending::Failed, EventKind::DeployUndone, "was given up"),
-            Phase::Switched { .. } => (Ending::Served, EventKind::DeployFinished, "is deployed"),
-        };
-        self.event(kind, None, None, format!("release {} {text}", deploy.to));
-        let (journal, name) = (&self.agent.journal, &self.name);
-        if let Err(error) = journal.mark_release(name, deploy.to, ending).await {
-            tracing::warn!(%error, "cannot note how a release ended");
-        }
-        if let Err(error) = journal.prune(name).await {
-            tracing::warn!(%error, "cannot prune releases");
-        }
-        if let Some(docker) = self.agent.runtimes.connected().await {
-            let _ = docker.remove_jobs(name).await;
-        }
     }
 
     /// Tells those whose wish has come true.

@@ -16,11 +16,12 @@ use std::sync::Arc;
 const LOG_LINES: usize = 20;
 
 impl Task {
-    /// Begins every step of `plan`, unless the state has moved on since it was made.
-    pub(super) async fn begin(&mut self, plan: &Plan) {
+    /// Begins every step of `plan`, unless the state has moved on since it was made. True when a table was put in force.
+    pub(super) async fn begin(&mut self, plan: &Plan) -> bool {
+        let mut routed = false;
         for (step, why) in &plan.steps {
             if plan.generation != self.state.generation {
-                return;
+                break;
             }
             let key = step.key();
             self.tell_begin(step, why);
@@ -29,6 +30,7 @@ impl Task {
                     Ok(()) => {
                         self.failures.remove(&key);
                         self.observed.table = self.agent.edge.part(&self.name);
+                        routed = true;
                     }
                     Err(error) => self.step_failed(key, &error).await,
                 }
@@ -39,6 +41,7 @@ impl Task {
             let service = service_of(step).unwrap_or_else(|| self.any_service());
             self.service(&service).tell(Control::Carry(Box::new(order)));
         }
+        routed
     }
 
     fn order(&self, step: &Step) -> Option<Order> {

@@ -30,6 +30,8 @@ impl Task {
                     Ok(()) => {
                         self.failures.remove(&key);
                         self.observed.table = self.agent.edge.part(&self.name);
+                        // What was open before says nothing about what was begun until the table changed.
+                        self.observed.edge = self.agent.edge.status().await;
                         routed = true;
                     }
                     Err(error) => self.step_failed(key, &error).await,

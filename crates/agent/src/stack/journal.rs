@@ -89,6 +89,7 @@ impl Task {
         match transition {
             Transition::Begin { to, .. } => {
                 self.failures.clear();
+                self.grace = None;
                 self.event(EventKind::DeployStarted, None, None, format!("release {to} is being deployed"));
             }
             Transition::Switch { .. } => {

@@ -2,11 +2,12 @@
 
 use super::Task;
 use super::converge::retry_at;
-use crate::carry::Order;
+use crate::carry::{Landed, Order};
 use crate::runtimes::Known;
-use crate::service::Control;
-use crate::{Error, clock};
+use crate::service::{Control, News};
+use crate::{Error, clock, crash};
 use mainstay_api::{Progress, StepState};
+use mainstay_model::table::RouteTable;
 use mainstay_model::{
     Event, EventKind, Failure, InstanceId, Phase, Plan, ServiceName, Step, StepKey, Transition,
 };
@@ -25,13 +26,8 @@ impl Task {
             let key = step.key();
             self.tell_begin(step, why);
             if let Step::Route { table } = step {
-                match self.agent.edge.apply(&self.name, table).await {
-                    Ok(()) => {
-                        self.failures.remove(&key);
-                        self.observed.table = self.agent.edge.part(&self.name);
-                    }
-                    Err(error) => self.step_failed(key, &error).await,
-                }
+                self.busy.insert(key, None);
+                self.route(table.clone());
                 continue;
             }
             let Some(order) = self.order(step) else { continue };
@@ -39,6 +35,18 @@ impl Task {
             let service = service_of(step).unwrap_or_else(|| self.any_service());
             self.service(&service).tell(Control::Carry(Box::new(order)));
         }
+    }
+
+    /// Gives the edge this stack's part; the stack goes on meanwhile, because an edge may have to be started first.
+    fn route(&self, table: RouteTable) {
+        let (agent, name, news) = (Arc::clone(&self.agent), self.name.clone(), self.news.clone());
+        tokio::spawn(async move {
+            crash::point("before a route");
+            let outcome = agent.edge.apply(&name, &table).await.map(|()| Landed::Done);
+            crash::point("after a route");
+            // The stack may have ended.
+            let _ = news.send(News::Landed { key: StepKey::Edge, outcome });
+        });
     }
 
     fn order(&self, step: &Step) -> Option<Order> {

@@ -403,7 +403,8 @@ impl Sim {
     fn die(&mut self) {
         self.note("the agent dies");
         self.report.crashes += 1;
-        for flight in std::mem::take(&mut self.flights) {
+        let dead = std::mem::take(&mut self.flights);
+        for flight in dead {
             match flight.step {
                 _ if self.rng.one_in(2) => {}
                 // The edge applies a table as soon as it has it, or never got it.
@@ -414,6 +415,7 @@ impl Sim {
                 _ => self.orphans.push(flight),
             }
         }
+        self.world.forget_health(&fixture::stack_name(), &mut self.rng);
     }
 }
 

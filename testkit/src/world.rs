@@ -3,9 +3,10 @@
 use crate::Rng;
 use mainstay_model::table::{EdgeStatus, RouteTable};
 use mainstay_model::{
-    Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Service, Step, Timestamp,
+    Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Service, StackName, Step,
+    Timestamp,
 };
-use mainstay_plan::Blueprint;
+use mainstay_plan::{Blueprint, in_rotation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Body {
     began: u64,
     has_been_sick: bool,
     recovered: bool,
+    /// What an agent that has come back believes until its first probe has answered.
+    belief: Option<(Health, u64)>,
 }
 
 /// The host.
@@ -90,14 +93,16 @@ impl World {
 
     /// The next moment at which something happens by itself.
     pub fn next_change(&self) -> Option<u64> {
-        self.bodies.values().filter_map(|b| b.next_change()).filter(|t| *t > self.time).min()
+        let beliefs = self.bodies.values().filter_map(|b| Some(b.belief.as_ref()?.1));
+        let own = self.bodies.values().filter_map(|b| b.next_change());
+        own.chain(beliefs).filter(|t| *t > self.time).min()
     }
 
     pub fn observe(&self) -> Observed {
         let instances = if self.blind_until > self.time {
             Seen::Unknown("the Engine does not answer".into())
         } else {
-            Seen::Known(self.bodies.iter().map(|(id, b)| (id.clone(), b.instance.clone())).collect())
+            Seen::Known(self.bodies.iter().map(|(id, b)| (id.clone(), b.seen(self.time))).collect())
         };
         let in_flight = self.in_flight.iter().map(|(name, (open, _))| (name.clone(), *open)).collect();
         Observed {
@@ -208,7 +213,15 @@ impl World {
         let exclusive = !mainstay_plan::edge_holds_ports(&blueprint.release.stack, service);
         self.bodies.insert(
             id.clone(),
-            Body { instance, exclusive, behaviour, began: 0, has_been_sick: false, recovered: false },
+            Body {
+                instance,
+                exclusive,
+                behaviour,
+                began: 0,
+                has_been_sick: false,
+                recovered: false,
+                belief: None,
+            },
         );
         Ok(())
     }
@@ -218,6 +231,15 @@ impl World {
         let runs = |b: &&mut Body| b.instance.is_running() || b.instance.state == InstanceState::Restarting;
         if let Some(body) = self.bodies.get_mut(id).filter(runs) {
             body.instance.state = InstanceState::Exited { code: 0, oom: false, at: now };
+        }
+    }
+
+    /// What probes have said was in the agent's memory alone; one that comes back asks again.
+    pub fn forget_health(&mut self, stack: &StackName, rng: &mut Rng) {
+        let serving: Vec<_> = in_rotation(&self.observe(), stack).into_iter().map(|(id, _)| id).collect();
+        for (id, body) in &mut self.bodies {
+            let health = if serving.contains(id) { Health::Ready } else { Health::Starting };
+            body.belief = Some((health, self.time + 1 + rng.below(3_000)));
         }
     }
 
@@ -237,11 +259,20 @@ impl Body {
         matches!(self.behaviour, Behaviour::NeverReady | Behaviour::Crashes { .. })
     }
 
+    fn seen(&self, time: u64) -> Instance {
+        let mut instance = self.instance.clone();
+        if let Some((health, _)) = self.belief.as_ref().filter(|(_, until)| *until > time) {
+            instance.health = health.clone();
+        }
+        instance
+    }
+
     fn start(&mut self, time: u64, now: Timestamp) {
         if self.instance.is_running() && self.began == time {
             return;
         }
         self.began = time;
+        self.belief = None;
         self.recovered = self.has_been_sick;
         self.instance.health = Health::Starting;
         self.instance.state = InstanceState::Running { since: now };

@@ -4,7 +4,7 @@
 
 use crate::stack::StackHandle;
 use crate::waiters::{Until, Waiter, done, failed};
-use crate::{Agent, Error, clock, images, preflight, preview};
+use crate::{Agent, Error, clock, crash, images, preflight, preview};
 use mainstay_api::{DeployRequest, DownRequest, Outcome, Progress, RollbackRequest};
 use mainstay_host::journal::ReleaseStatus;
 use mainstay_model::{Release, ReleaseNumber, Service, ServiceName, Stack, Transition};
@@ -92,6 +92,12 @@ async fn turn(
     Ok(guard)
 }
 
+/// Waits until the host was looked at: an agent that has just come back must not take what it has not seen for gone.
+async fn seen(stack: &StackHandle) -> Result<(), Error> {
+    let mut sight = stack.sight.clone();
+    sight.wait_for(|s| s.looked).await.map(drop).map_err(|_| Error::Ending)
+}
+
 /// `Some` when there is nothing to wait for.
 async fn begin(
     agent: &Agent,
@@ -100,6 +106,7 @@ async fn begin(
     progress: &UnboundedSender<Progress>,
 ) -> Result<Option<Outcome>, Error> {
     let _turn = turn(stack, request.refuse_if_busy, progress).await?;
+    seen(stack).await?;
     let current = current(agent, stack).await?;
     request.stack = wanted(current.as_ref(), &request)?;
     if request.force_recreate {
@@ -118,7 +125,9 @@ async fn begin(
     if let Some(outcome) = unchanged(stack, current.as_ref(), &request.stack, &ids) {
         return Ok(Some(outcome));
     }
+    crash::point("before a release is kept");
     let release = agent.journal.add_release(&request.stack, ids, clock::now()).await?;
+    crash::point("after a release is kept");
     let sight = stack.sight.borrow().clone();
     let view =
         preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);

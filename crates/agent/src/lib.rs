@@ -5,6 +5,7 @@
 
 mod carry;
 mod clock;
+mod crash;
 mod deploy;
 mod edge;
 mod error;
@@ -93,10 +94,13 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let http = config.http.unwrap_or_else(edge::default_http);
     let edge = Edge::start(&config, shutdown.clone())?;
     let runtimes = Runtimes::new(&config);
+    runtimes.native.tidy().await?;
     let known = journal.stacks().await?;
     let stacks = Mutex::default();
     let agent = Arc::new(Agent { config, journal, runtimes, edge, http, shutdown: shutdown.clone(), stacks });
     let socket = http::listen(&agent.config.state_dir)?;
+    let keeper = Arc::clone(&agent);
+    tokio::spawn(async move { keeper.edge.keep().await });
     for name in &known {
         agent.stack(name).await?;
     }

@@ -28,7 +28,9 @@ pub(crate) async fn check(agent: &Agent, stack: &Stack) -> Result<(), Error> {
             }
         }
     }
-    agent.edge.can_listen(&addresses(agent, stack)).await
+    let addresses = addresses(agent, stack);
+    agent.edge.can_listen(&addresses).await?;
+    if addresses.is_empty() { Ok(()) } else { agent.edge.prove().await }
 }
 
 /// Where the edge will have to listen for `stack`.

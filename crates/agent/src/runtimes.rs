@@ -116,6 +116,19 @@ impl Runtimes {
         Ok(())
     }
 
+    /// Takes away what is left of native jobs, ending those that nobody waits for any more.
+    pub async fn remove_native_jobs(&self, stack: &StackName) {
+        let removed = async {
+            for job in self.native.jobs(stack).await? {
+                self.native.remove(stack, &job).await?;
+            }
+            Ok::<_, mainstay_host::native::NativeError>(())
+        };
+        if let Err(error) = removed.await {
+            tracing::warn!(%stack, %error, "a release job is left behind");
+        }
+    }
+
     pub async fn create_network(&self, stack: &Stack, key: &str) -> Result<(), Error> {
         if let Some(network) = stack.networks.get(key) {
             self.docker().await?.create_network(&stack.name, key, network).await?;

@@ -3,7 +3,7 @@
 use crate::carry::{self, Landed, Order};
 use crate::probe::Prober;
 use crate::runtimes::Known;
-use crate::{Agent, Error};
+use crate::{Agent, Error, crash};
 use mainstay_model::{
     Health, Healthcheck, Instance, InstanceId, InstanceState, Readiness, Service, ServiceName, StackName,
     StepKey, Timestamp,
@@ -96,7 +96,9 @@ impl Task {
                     let _ = lines.send(News::JobLine { service, line });
                 }
             };
+            crash::point("before a step");
             let outcome = carry::carry_out(&agent, &order, tell).await;
+            crash::point("after a step");
             let _ = news.send(News::Landed { key: order.step.key(), outcome });
         });
     }

@@ -38,6 +38,8 @@ pub(crate) struct Sight {
     pub observed: Observed,
     /// Why what is not done waits, from the last plan.
     pub waiting: Vec<(ServiceName, String)>,
+    /// Whether the host was looked at yet, with or without success.
+    pub looked: bool,
 }
 
 /// The way to one stack's task.
@@ -75,11 +77,19 @@ const EVENTS_KEPT: usize = 1024;
 /// Reads the stack's state and starts its task.
 pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackHandle, Error> {
     let state = agent.journal.state(name).await?;
+    if state.deploy.is_none() {
+        // An agent before us died after the end of a deploy, before it had tidied up.
+        agent.runtimes.remove_native_jobs(name).await;
+    }
     let (orders, inbox) = mpsc::unbounded_channel();
     let (news, heard) = mpsc::unbounded_channel();
     let observed = blank();
-    let (show, sight) =
-        watch::channel(Sight { state: state.clone(), observed: observed.clone(), waiting: Vec::new() });
+    let (show, sight) = watch::channel(Sight {
+        state: state.clone(),
+        observed: observed.clone(),
+        waiting: Vec::new(),
+        looked: false,
+    });
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let mut task = Task {
         agent: Arc::clone(agent),
@@ -100,12 +110,14 @@ pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackH
         grace: None,
         looked: None,
         hears: BTreeSet::new(),
+        adopted: false,
     };
     task.load_blueprints().await?;
     let watcher = orders.downgrade();
     tokio::spawn(task.run(inbox, heard));
     news::docker(Arc::clone(agent), name.clone(), watcher.clone());
-    news::native(Arc::clone(agent), name.clone(), watcher);
+    news::native(Arc::clone(agent), name.clone(), watcher.clone());
+    news::edge(agent, watcher);
     Ok(StackHandle { name: name.clone(), orders, sight, events, deploying: Arc::default() })
 }
 
@@ -146,4 +158,6 @@ struct Task {
     looked: Option<tokio::time::Instant>,
     /// Runtimes whose changes are told, so that looking is only for what was missed.
     hears: BTreeSet<RuntimeKind>,
+    /// What ran before this agent has been seen, and what served is believed to serve.
+    adopted: bool,
 }

@@ -5,6 +5,7 @@
 //! out. [`next`] is called again after every step, so a decision never looks further than one step ahead: what
 //! a crash interrupts is simply decided again.
 
+mod adopt;
 mod backoff;
 mod blueprint;
 mod container_name;
@@ -22,6 +23,7 @@ mod subset;
 mod undo;
 mod view;
 
+pub use adopt::in_rotation;
 pub use backoff::{CRASH_LOOP, restart_delay};
 pub use blueprint::Blueprint;
 pub use journal::apply;

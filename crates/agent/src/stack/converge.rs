@@ -7,7 +7,7 @@ use crate::service::{Control, News, ServiceHandle};
 use crate::{Error, clock};
 use mainstay_api::Progress;
 use mainstay_model::{Health, InstanceState, Plan, RuntimeKind, Seen, Step, StepKey, Timestamp};
-use mainstay_plan::{Blueprint, Input, next};
+use mainstay_plan::{Blueprint, Input, in_rotation, next};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,7 @@ impl Task {
         let mut sight = Glance::Host;
         loop {
             self.look(sight).await;
+            self.adopt();
             with_health(&mut self.observed, &self.healths);
             self.probe();
             let wake = self.decide().await;
@@ -84,6 +85,17 @@ impl Task {
         }
     }
 
+    /// Once, as soon as anything can be seen.
+    fn adopt(&mut self) {
+        let blind = self.observed.instances.values().any(|seen| matches!(seen, Seen::Unknown(_)));
+        if self.adopted || blind {
+            return;
+        }
+        self.adopted = true;
+        let served = in_rotation(&self.observed, &self.name).into_iter();
+        self.healths.extend(served.map(|(id, since)| (id, (since, Health::Ready))));
+    }
+
     /// Runtimes that the stack has, or may have, instances on.
     fn runtimes(&self) -> BTreeSet<RuntimeKind> {
         self.blueprints.values().flat_map(|b| b.services().map(mainstay_model::Service::runtime)).collect()
@@ -102,10 +114,7 @@ impl Task {
                 }
                 continue;
             }
-            // A table in force changes what may be done; nobody else would tell of it.
-            if self.begin(&plan).await {
-                continue;
-            }
+            self.begin(&plan).await;
             self.show();
             self.finish_waiters(plan.steps.is_empty());
             return self.pause(&plan);
@@ -209,7 +218,8 @@ impl Task {
 
     pub(super) fn show(&self) {
         let (state, observed, waiting) = (self.state.clone(), self.observed.clone(), self.waiting.clone());
-        self.show.send_replace(Sight { state, observed, waiting });
+        let looked = self.looked.is_some();
+        self.show.send_replace(Sight { state, observed, waiting, looked });
     }
 
     /// Tells what changed about instances since the last look.

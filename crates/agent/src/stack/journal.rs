@@ -1,10 +1,10 @@
 //! Changing the stack's state: written first, then believed.
 
 use super::Task;
-use crate::Error;
+use crate::{Error, crash};
 use mainstay_api::Progress;
 use mainstay_host::journal::Outcome as Ending;
-use mainstay_model::{EventKind, Failure, Phase, Plan, StackState, Step, Transition, Wish};
+use mainstay_model::{Deploy, EventKind, Failure, Phase, Plan, StackState, Step, Transition, Wish};
 use mainstay_plan::{Blueprint, apply};
 use std::sync::Arc;
 
@@ -75,7 +75,13 @@ impl Task {
 
     async fn record(&mut self, transition: &Transition) -> Result<(), Error> {
         let after = apply(&self.state, transition);
+        if let (Transition::Settle | Transition::Down { .. }, Some(deploy)) = (transition, &self.state.deploy)
+        {
+            self.mark(deploy).await?;
+        }
+        crash::point("before a record");
         self.agent.journal.record(&self.name, transition, &after, self.state.generation).await?;
+        crash::point("after a record");
         let before = std::mem::replace(&mut self.state, after);
         if let Err(error) = self.load_blueprints().await {
             tracing::error!(error = error.whole(), "cannot read a release");
@@ -107,29 +113,41 @@ impl Task {
                 self.event(EventKind::DeployFailed, failure.service.clone(), None, failure.why.clone())
             }
             Transition::Settle | Transition::Down { .. } => self.settled(before).await,
-            Transition::Gone => self.agent.edge.forget(&self.name).await,
+            Transition::Gone => {
+                self.agent.runtimes.remove_native_jobs(&self.name).await;
+                self.agent.edge.forget(&self.name).await;
+            }
             _ => {}
         }
     }
 
+    /// Notes how a deploy ends, before it has: who comes back after a crash in between settles it once more.
+    async fn mark(&self, deploy: &Deploy) -> Result<(), Error> {
+        let ending = match &deploy.phase {
+            Phase::Undoing { .. } | Phase::Proving => Ending::Failed,
+            Phase::Switched { .. } => Ending::Served,
+        };
+        self.agent.journal.mark_release(&self.name, deploy.to, ending).await?;
+        crash::point("after a release was marked");
+        Ok(())
+    }
+
     async fn settled(&mut self, before: &StackState) {
-        let Some(deploy) = &before.deploy else { return self.tell_settled(before) };
-        let (ending, kind, text) = match &deploy.phase {
-            Phase::Undoing { .. } => (Ending::Failed, EventKind::DeployUndone, "was undone"),
-            Phase::Proving => (Ending::Failed, EventKind::DeployUndone, "was given up"),
-            Phase::Switched { .. } => (Ending::Served, EventKind::DeployFinished, "is deployed"),
+        self.tell_settled(before);
+        let Some(deploy) = &before.deploy else { return };
+        let (kind, text) = match &deploy.phase {
+            Phase::Undoing { .. } => (EventKind::DeployUndone, "was undone"),
+            Phase::Proving => (EventKind::DeployUndone, "was given up"),
+            Phase::Switched { .. } => (EventKind::DeployFinished, "is deployed"),
         };
         self.event(kind, None, None, format!("release {} {text}", deploy.to));
-        let (journal, name) = (self.agent.journal.clone(), self.name.clone());
-        if let Err(error) = journal.mark_release(&name, deploy.to, ending).await {
-            tracing::warn!(%error, "cannot note how a release ended");
-        }
-        self.tell_settled(before);
-        if let Err(error) = journal.prune(&name).await {
+        let name = &self.name;
+        if let Err(error) = self.agent.journal.prune(name).await {
             tracing::warn!(%error, "cannot prune releases");
         }
+        self.agent.runtimes.remove_native_jobs(name).await;
         if let Some(docker) = self.agent.runtimes.connected().await {
-            let _ = docker.remove_jobs(&name).await;
+            let _ = docker.remove_jobs(name).await;
         }
     }
 

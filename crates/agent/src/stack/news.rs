@@ -76,3 +76,16 @@ pub(super) fn native(agent: Arc<Agent>, stack: StackName, orders: mpsc::WeakUnbo
         }
     });
 }
+
+/// An edge that was replaced may have lost requests under way, and surely its counts.
+pub(super) fn edge(agent: &Agent, orders: mpsc::WeakUnboundedSender<Order>) {
+    let mut revivals = agent.edge.revivals();
+    tokio::spawn(async move {
+        while revivals.changed().await.is_ok() {
+            match orders.upgrade() {
+                Some(orders) => drop(orders.send(Order::Look)),
+                None => return,
+            }
+        }
+    });
+}

@@ -2,11 +2,12 @@
 
 use super::Task;
 use super::converge::retry_at;
-use crate::carry::Order;
+use crate::carry::{Landed, Order};
 use crate::runtimes::Known;
-use crate::service::Control;
-use crate::{Error, clock};
+use crate::service::{Control, News};
+use crate::{Error, clock, crash};
 use mainstay_api::{Progress, StepState};
+use mainstay_model::table::RouteTable;
 use mainstay_model::{
     Event, EventKind, Failure, InstanceId, Phase, Plan, ServiceName, Step, StepKey, Transition,
 };
@@ -16,26 +17,17 @@ use std::sync::Arc;
 const LOG_LINES: usize = 20;
 
 impl Task {
-    /// Begins every step of `plan`, unless the state has moved on since it was made. True when a table was put in force.
-    pub(super) async fn begin(&mut self, plan: &Plan) -> bool {
-        let mut routed = false;
+    /// Begins every step of `plan`, unless the state has moved on since it was made.
+    pub(super) async fn begin(&mut self, plan: &Plan) {
         for (step, why) in &plan.steps {
             if plan.generation != self.state.generation {
-                break;
+                return;
             }
             let key = step.key();
             self.tell_begin(step, why);
             if let Step::Route { table } = step {
-                match self.agent.edge.apply(&self.name, table).await {
-                    Ok(()) => {
-                        self.failures.remove(&key);
-                        self.observed.table = self.agent.edge.part(&self.name);
-                        // What was open before says nothing about what was begun until the table changed.
-                        self.observed.edge = self.agent.edge.status().await;
-                        routed = true;
-                    }
-                    Err(error) => self.step_failed(key, &error).await,
-                }
+                self.busy.insert(key, None);
+                self.route(table.clone());
                 continue;
             }
             let Some(order) = self.order(step) else { continue };
@@ -43,7 +35,18 @@ impl Task {
             let service = service_of(step).unwrap_or_else(|| self.any_service());
             self.service(&service).tell(Control::Carry(Box::new(order)));
         }
-        routed
+    }
+
+    /// Gives the edge this stack's part; the stack goes on meanwhile, because an edge may have to be started first.
+    fn route(&self, table: RouteTable) {
+        let (agent, name, news) = (Arc::clone(&self.agent), self.name.clone(), self.news.clone());
+        tokio::spawn(async move {
+            crash::point("before a route");
+            let outcome = agent.edge.apply(&name, &table).await.map(|()| Landed::Done);
+            crash::point("after a route");
+            // The stack may have ended.
+            let _ = news.send(News::Landed { key: StepKey::Edge, outcome });
+        });
     }
 
     fn order(&self, step: &Step) -> Option<Order> {

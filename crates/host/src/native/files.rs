@@ -193,6 +193,30 @@ impl Files {
     }
 }
 
+/// Removes what was being made or removed when its maker died, in all stacks below `root`.
+pub(super) fn tidy(root: &Path) -> Result<(), NativeError> {
+    for stack in entries(root)? {
+        for entry in entries(&stack)? {
+            let name = entry.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(".making-") || name.starts_with(".removing-") {
+                remove_dir(&entry)?;
+            }
+        }
+        // Succeeds where nothing else is left.
+        let _others_left = fs::remove_dir(&stack);
+    }
+    Ok(())
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, NativeError> {
+    let found = match fs::read_dir(dir) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(NativeError::File { action: "read", path: dir.to_owned(), source }),
+    };
+    found.map(|entry| entry.map(|entry| entry.path()).map_err(NativeError::file("read", dir))).collect()
+}
+
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, NativeError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,

@@ -98,6 +98,15 @@ impl Native {
         blocking("remove", move || files.remove()).await
     }
 
+    /// Removes drafts and halves of removals that a killed agent left behind; to be called before anything else.
+    ///
+    /// # Errors
+    /// Failures to read or remove.
+    pub async fn tidy(&self) -> Result<(), NativeError> {
+        let root = self.root.clone();
+        blocking("tidy", move || files::tidy(&root)).await
+    }
+
     fn files(&self, stack: &StackName, id: &InstanceId) -> Files {
         Files::of(&self.root, stack, id)
     }

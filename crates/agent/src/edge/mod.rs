@@ -3,7 +3,13 @@
 //! Every stack hands in its part; the parts are kept on disk, so that an agent that comes back adds to what is in
 //! force instead of replacing it.
 
-use crate::{Config, Error};
+mod keep;
+mod parts;
+mod process;
+
+use self::parts::{Parts, merged, read_parts, write_parts};
+use self::process::Process;
+use crate::{Config, Error, crash};
 use mainstay_edge::control::Client;
 use mainstay_edge::listen;
 use mainstay_model::table::{EdgeStatus, RouteTable};
@@ -12,17 +18,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Longest wait for an edge that was just started.
+/// Longest wait for an edge that was just started and neither answers nor ends; it needs some 20 ms.
 const START: Duration = Duration::from_secs(10);
 /// Pause between attempts to reach it.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(5);
+/// Longest that a look waits for an edge that is just being started or given a table; the next look will see it.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The way to the edge.
 pub(crate) struct Edge {
@@ -34,12 +41,10 @@ pub(crate) struct Edge {
     /// What every stack wants, as last put in force.
     parts: Mutex<Parts>,
     link: tokio::sync::Mutex<Link>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-struct Parts {
-    version: u64,
-    stacks: BTreeMap<StackName, RouteTable>,
+    /// Whether there has to be an edge; false also from the moment it is ended on purpose.
+    wanted: watch::Sender<bool>,
+    /// Counts the times that an edge which had died was replaced.
+    revivals: watch::Sender<u64>,
 }
 
 /// The conversation with the edge, and the sockets that are held for it.
@@ -60,9 +65,11 @@ impl Edge {
             give_to(&config.state_dir, &dir, name)?;
         }
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let parts = Mutex::new(read_parts(&dir));
+        let parts = read_parts(&dir);
         let (exe, user) = (config.exe.clone(), config.edge_user.clone());
-        Ok(Self { dir, exe, user, workers, shutdown, parts, link: tokio::sync::Mutex::default() })
+        let wanted = watch::Sender::new(parts.want_an_edge());
+        let (parts, link) = (Mutex::new(parts), tokio::sync::Mutex::default());
+        Ok(Self { dir, exe, user, workers, shutdown, parts, link, wanted, revivals: watch::Sender::new(0) })
     }
 
     /// The part of `stack` that is in force, as far as is known.
@@ -73,14 +80,18 @@ impl Edge {
 
     /// What the edge says of itself; nothing is started for it.
     pub async fn status(&self) -> Seen<EdgeStatus> {
-        let wanted = self.lock().clone();
-        if wanted.stacks.values().all(|part| part.listeners.is_empty() && part.upstreams.is_empty()) {
+        if !self.lock().want_an_edge() {
             return Seen::Known(EdgeStatus::default());
         }
-        let mut link = self.link.lock().await;
+        let Ok(mut link) = tokio::time::timeout(LOOK, self.link.lock()).await else {
+            return Seen::Unknown("it is being started".into());
+        };
+        let wanted = self.lock().clone();
         match self.ask(&mut link).await {
             Ok(status) if status.version == wanted.version => Seen::Known(status),
-            Ok(_) => match self.push(&mut link, &wanted).await {
+            // An agent before us died between telling the edge and writing down what it had told it; or the edge lost
+            // its table.
+            Ok(_) => match self.settle(&mut link, wanted).await {
                 Ok(()) => {
                     self.ask(&mut link).await.map_or_else(|e| Seen::Unknown(e.to_string()), Seen::Known)
                 }
@@ -102,7 +113,6 @@ impl Edge {
     pub async fn apply(&self, stack: &StackName, part: &RouteTable) -> Result<(), Error> {
         let mut link = self.link.lock().await;
         let mut wanted = self.lock().clone();
-        wanted.version += 1;
         wanted.stacks.insert(stack.clone(), part.clone());
         self.settle(&mut link, wanted).await
     }
@@ -114,7 +124,6 @@ impl Edge {
         if wanted.stacks.remove(stack).is_none() {
             return;
         }
-        wanted.version += 1;
         if let Err(error) = self.settle(&mut link, wanted).await {
             tracing::warn!(%error, "cannot take a stack's routes away");
         }
@@ -122,6 +131,7 @@ impl Edge {
 
     /// Ends the edge, for a host that is to be left as it was.
     pub async fn end(&self) {
+        self.wanted.send_replace(false);
         let mut link = self.link.lock().await;
         if self.reach(&mut link).await.is_ok()
             && let Some(client) = link.client.as_mut()
@@ -135,9 +145,8 @@ impl Edge {
     /// Whether every address in `addresses` can be listened on, or is already; says who holds it where not.
     pub async fn can_listen(&self, addresses: &BTreeSet<SocketAddr>) -> Result<(), Error> {
         let mut link = self.link.lock().await;
-        if self.reach(&mut link).await.is_ok() {
-            self.adopt(&mut link).await;
-        }
+        // Without an edge nothing is listened on.
+        let _ = self.reach(&mut link).await;
         for address in addresses {
             if !link.sockets.contains_key(address) {
                 listen::bind(*address, 1).map_err(|error| port_error(*address, &error))?;
@@ -146,23 +155,34 @@ impl Edge {
         Ok(())
     }
 
-    async fn settle(&self, link: &mut Link, wanted: Parts) -> Result<(), Error> {
-        let nothing =
-            wanted.stacks.values().all(|part| part.listeners.is_empty() && part.upstreams.is_empty());
-        let running = self.reach(link).await.is_ok();
-        if !nothing || running {
-            self.push(link, &wanted).await?;
+    /// Whether an edge can be had at all: starts it when it is not there.
+    ///
+    /// # Errors
+    /// It does not start; the last lines it wrote are in the message.
+    pub async fn prove(&self) -> Result<(), Error> {
+        let mut link = self.link.lock().await;
+        self.ensure(&mut link).await.map(drop)
+    }
+
+    async fn settle(&self, link: &mut Link, mut wanted: Parts) -> Result<(), Error> {
+        let any = wanted.want_an_edge();
+        if any || self.reach(link).await.is_ok() {
+            self.push(link, &mut wanted).await?;
+        } else {
+            wanted.version += 1;
         }
+        crash::point("between edge and disk");
         write_parts(&self.dir, &wanted)?;
         *self.lock() = wanted;
+        self.wanted.send_replace(any);
         Ok(())
     }
 
-    /// Gives the edge the table of `wanted`, with the sockets that it lacks.
-    async fn push(&self, link: &mut Link, wanted: &Parts) -> Result<(), Error> {
+    /// Gives the edge the table of `wanted`, newer than any before, with the sockets that it lacks.
+    async fn push(&self, link: &mut Link, wanted: &mut Parts) -> Result<(), Error> {
+        let status = self.ensure(link).await?;
+        wanted.version = wanted.version.max(status.version) + 1;
         let table = merged(wanted);
-        self.ensure(link).await?;
-        self.adopt(link).await;
         let mut fresh = Vec::new();
         for listener in &table.listeners {
             if !link.sockets.contains_key(&listener.address) {
@@ -209,69 +229,51 @@ impl Edge {
         }
     }
 
+    /// Connects, and takes copies of its sockets at once: whoever holds them keeps connections waiting when it dies.
     async fn reach(&self, link: &mut Link) -> Result<(), Error> {
         if link.client.is_none() {
             let client = Client::connect(&self.socket()).await.map_err(|e| Error::Edge(e.to_string()))?;
             link.client = Some(client);
+            self.adopt(link).await;
         }
         Ok(())
     }
 
     /// Reaches the edge, starting it when it is not there. Sockets held here keep their connections waiting.
-    async fn ensure(&self, link: &mut Link) -> Result<(), Error> {
-        if let Some(client) = link.client.as_mut()
-            && client.status().await.is_ok()
-        {
-            return Ok(());
-        }
-        link.client = None;
-        if self.reach(link).await.is_ok() {
-            return Ok(());
-        }
-        self.spawn()?;
-        let deadline = tokio::time::Instant::now() + START;
-        while let Err(error) = self.reach(link).await {
-            if tokio::time::Instant::now() > deadline || self.shutdown.is_cancelled() {
-                return Err(Error::Edge(format!(
-                    "it did not start ({error}); see {}",
-                    self.dir.join("edge.log").display()
-                )));
+    async fn ensure(&self, link: &mut Link) -> Result<EdgeStatus, Error> {
+        // The first may fail for having spoken to one that has died.
+        for _ in 0..2 {
+            if let Ok(status) = self.ask(link).await {
+                return Ok(status);
             }
-            tokio::time::sleep(PAUSE).await;
         }
-        // The new edge has no socket yet; ours are handed to it with the next table.
-        let held = std::mem::take(&mut link.sockets);
-        if let Some(client) = link.client.as_mut() {
-            let listeners: Vec<_> = held.into_iter().collect();
-            let table = merged(&self.lock().clone());
-            client.apply(&table, &listeners).await.map_err(|e| Error::Edge(e.to_string()))?;
-            link.sockets = listeners.into_iter().collect();
+        let mut process = Process::start(&self.exe, &self.dir, self.workers, self.user.as_deref())?;
+        tokio::select! {
+            biased;
+            () = self.appear(link) => {}
+            died = process.death() => return Err(died),
+            () = tokio::time::sleep(START) => return Err(process.mute()),
+            () = self.shutdown.cancelled() => return Err(Error::Ending),
         }
-        Ok(())
+        // It may have bound what nobody held; what we hold is handed to it now.
+        let held: Vec<_> = std::mem::take(&mut link.sockets).into_iter().collect();
+        let gone = || Error::Edge("it has gone".into());
+        let client = link.client.as_mut().ok_or_else(gone)?;
+        let version = client.status().await.map_err(|e| Error::Edge(e.to_string()))?.version;
+        let mut table = merged(&self.lock().clone());
+        table.version = table.version.max(version);
+        let applied = client.apply(&table, &held).await;
+        link.sockets = held.into_iter().collect();
+        applied.map_err(|e| Error::Edge(e.to_string()))?;
+        self.adopt(link).await;
+        self.ask(link).await
     }
 
-    /// The edge outlives the agent: a session of its own, output to a file.
-    fn spawn(&self) -> Result<(), Error> {
-        let log = self.dir.join("edge.log");
-        let file = |source| Error::File { what: "write", path: log.clone(), source };
-        let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).map_err(file)?;
-        let err = out.try_clone().map_err(file)?;
-        let mut command = Command::new(&self.exe);
-        command.arg("edge").arg("--control").arg(self.socket());
-        command.arg("--table").arg(self.dir.join("table.json"));
-        command.arg("--workers").arg(self.workers.to_string());
-        if let Some(user) = &self.user {
-            command.arg("--user").arg(user);
+    /// Ends when a new edge can be spoken to.
+    async fn appear(&self, link: &mut Link) {
+        while self.reach(link).await.is_err() {
+            tokio::time::sleep(PAUSE).await;
         }
-        command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0).current_dir("/");
-        let mut child = command.spawn().map_err(|source| Error::File {
-            what: "start",
-            path: self.exe.clone(),
-            source,
-        })?;
-        // Somebody has to take its exit status.
-        std::thread::spawn(move || child.wait());
-        Ok(())
     }
 
     fn socket(&self) -> PathBuf {
@@ -302,33 +304,4 @@ fn port_error(address: SocketAddr, error: &std::io::Error) -> Error {
     let text = error.to_string();
     let shown = address.to_string();
     Error::Port(if text.contains(&shown) { text } else { format!("cannot listen on {shown}: {text}") })
-}
-
-/// All parts as one table. A listener that two stacks want is one listener; a TCP port goes to the first that wants it.
-fn merged(parts: &Parts) -> RouteTable {
-    let mut table = RouteTable { version: parts.version, ..RouteTable::default() };
-    let mut seen = BTreeSet::new();
-    for part in parts.stacks.values() {
-        let fresh = part.listeners.iter().filter(|l| seen.insert(l.address));
-        table.listeners.extend(fresh.cloned());
-        table.routes.extend(part.routes.iter().cloned());
-        table.upstreams.extend(part.upstreams.iter().map(|(key, upstream)| (key.clone(), upstream.clone())));
-    }
-    table
-}
-
-fn read_parts(dir: &Path) -> Parts {
-    let text = std::fs::read(dir.join("parts.json")).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
-}
-
-/// Atomic: a crash leaves the old parts or the new ones.
-fn write_parts(dir: &Path, parts: &Parts) -> Result<(), Error> {
-    let (path, fresh) = (dir.join("parts.json"), dir.join("parts.json.new"));
-    let error = |source| Error::File { what: "write", path: path.clone(), source };
-    let text = serde_json::to_vec(parts).map_err(|e| error(e.into()))?;
-    let file = std::fs::File::create(&fresh).map_err(error)?;
-    std::io::Write::write_all(&mut &file, &text).map_err(error)?;
-    file.sync_all().map_err(error)?;
-    std::fs::rename(&fresh, &path).map_err(error)
 }

@@ -1,0 +1,222 @@
+//! The agent is killed at every crash point of an `up`, a redeploy and a redeploy that fails, and started again:
+//! nothing may be lost. The points are counted up until one is never reached.
+
+mod support;
+
+use std::collections::BTreeMap;
+use support::load::{Load, version};
+use support::{Site, errors, processes};
+
+/// Points beyond this mean that counting does not end; an `up` has about a hundred.
+const MANY: u64 = 1_000;
+/// A version that never gets ready.
+const BROKEN: u32 = 3;
+
+#[test]
+fn up_survives_a_crash_at_every_odd_point() {
+    every_point_of_up(1);
+}
+
+#[test]
+fn up_survives_a_crash_at_every_even_point() {
+    every_point_of_up(2);
+}
+
+#[test]
+fn a_redeploy_survives_a_crash_at_every_odd_point() {
+    every_point_of_a_redeploy(1, false);
+}
+
+#[test]
+fn a_redeploy_survives_a_crash_at_every_even_point() {
+    every_point_of_a_redeploy(2, false);
+}
+
+#[test]
+fn a_failing_redeploy_survives_a_crash_at_every_odd_point() {
+    every_point_of_a_redeploy(1, true);
+}
+
+#[test]
+fn a_failing_redeploy_survives_a_crash_at_every_even_point() {
+    every_point_of_a_redeploy(2, true);
+}
+
+/// A version of its own for each deploy, so that its release job can be told from others.
+fn version_of(point: u64) -> u32 {
+    100 + point as u32
+}
+
+fn every_point_of_up(first: u64) {
+    let mut site = Site::new();
+    for point in (first..MANY).step_by(2) {
+        let died = crash(&mut site, point, |site| site.up(version_of(point), version_of(point)));
+        if site.settled().is_none() {
+            // It died before the deploy was begun: then nothing may be there, and it can be begun again.
+            assert_eq!(site.kept(), Vec::<String>::new(), "point {point}");
+            let output = site.up(version_of(point), version_of(point));
+            assert!(output.status.success(), "point {point}: {}", errors(&output));
+        }
+        let after = Picture::of(&site);
+        after.is_whole(&site, point);
+        for (id, instance) in site.instances() {
+            assert_eq!(instance["restarts"], 0, "point {point}: {id} was restarted without need");
+        }
+        assert_eq!(
+            version(site.port, "web.test").as_deref(),
+            Ok(version_of(point).to_string().as_str()),
+            "point {point}"
+        );
+        let down = site.run(&["down"]);
+        assert!(down.status.success(), "point {point}: {}", errors(&down));
+        assert_eq!(site.kept(), Vec::<String>::new(), "point {point}: left by down");
+        let left: Vec<_> = processes::of(site.dir());
+        let left: Vec<_> =
+            left.iter().filter(|p| !processes::is_agent(p) && !processes::is_edge(p)).collect();
+        assert!(left.is_empty(), "point {point}: left by down: {left:?}");
+        if !died {
+            println!("up: the last crash point is before {point}");
+            return;
+        }
+        site.kill_agent();
+    }
+    panic!("crash points do not end");
+}
+
+fn every_point_of_a_redeploy(first: u64, fails: bool) {
+    let mut site = Site::new();
+    assert!(site.start_agent(None));
+    let output = site.up(10, 10);
+    assert!(output.status.success(), "{}", errors(&output));
+    let load = Load::begin(site.port, &["web.test", "beat.test"]);
+    let mut serving = 10;
+    for point in (first..MANY).step_by(2) {
+        let before = Picture::of(&site);
+        site.kill_agent();
+        let wanted = version_of(point);
+        let beat = if fails { BROKEN } else { wanted };
+        let died = crash(&mut site, point, |site| site.up(wanted, beat));
+        let release = site.settled();
+        let after = Picture::of(&site);
+        after.is_whole(&site, point);
+        after.kept_what_need_not_change(&before, &site, fails, point);
+        let failures = load.failures();
+        assert!(failures.is_empty(), "point {point}: {} failed: {:?}", failures.len(), failures.first());
+        let begun = release > before.release;
+        assert!(begun || release == before.release, "point {point}: {release:?} after {:?}", before.release);
+        assert!(!(begun && fails), "point {point}: a broken release serves");
+        if begun {
+            serving = wanted;
+        }
+        for host in ["web.test", "beat.test"] {
+            let answers = version(site.port, host);
+            assert_eq!(answers, Ok(serving.to_string()), "point {point}: {host}");
+        }
+        if !died {
+            assert_eq!(begun, !fails);
+            let (answered, failures) = load.end();
+            println!(
+                "redeploy: the last crash point is before {point}; {answered} requests, {} failed",
+                failures.len()
+            );
+            assert!(failures.is_empty(), "{:?}", failures.first());
+            return;
+        }
+    }
+    panic!("crash points do not end");
+}
+
+/// Runs `command` with an agent that dies at `point`, and has another one come back. True when it did die.
+fn crash(site: &mut Site, point: u64, command: impl Fn(&Site) -> std::process::Output) -> bool {
+    if !site.start_agent(Some(point)) {
+        site.restart_agent();
+        let _whatever = command(site);
+        return true;
+    }
+    let output = command(site);
+    // An agent that dies in the moment in which it answers is given the time to be gone.
+    let lost = !output.status.success() && errors(&output).contains("lost the connection");
+    if lost {
+        support::until("the agent is gone", || site.agent_has_ended().then_some(()));
+    }
+    let died = site.agent_has_ended();
+    if died {
+        site.restart_agent();
+    }
+    died
+}
+
+/// What runs and serves at one moment.
+struct Picture {
+    release: Option<u64>,
+    pids: BTreeMap<String, i32>,
+    restarts: BTreeMap<String, u64>,
+}
+
+impl Picture {
+    fn of(site: &Site) -> Self {
+        let instances = site.instances();
+        let restarts =
+            instances.iter().map(|(id, i)| (id.clone(), i["restarts"].as_u64().unwrap())).collect();
+        Self { release: site.view()["release"].as_u64(), pids: site.pids(), restarts }
+    }
+
+    /// Exactly the instances of one release, each one shim and one process, nothing else, on disk or running.
+    fn is_whole(&self, site: &Site, point: u64) {
+        let ids: Vec<_> = self.pids.keys().cloned().collect();
+        assert_eq!(ids.len(), 5, "point {point}: {ids:?}");
+        assert_eq!(site.kept(), ids, "point {point}: on disk and seen");
+        let all = processes::of(site.dir());
+        let shims = all.iter().filter(|p| processes::is_shim(p)).count();
+        assert_eq!(shims, ids.len(), "point {point}: {all:?}");
+        let agents = all.iter().filter(|p| processes::is_agent(p)).count();
+        let edges = all.iter().filter(|p| processes::is_edge(p)).count();
+        assert_eq!((agents, edges), (1, 1), "point {point}: {all:?}");
+        let services = all.iter().filter(|p| self.pids.values().any(|pid| *pid == p.pid)).count();
+        assert_eq!(services, ids.len(), "point {point}: {all:?}");
+        // Healthchecks come and go; whatever else stays is an orphan.
+        let probe = |p: &&processes::Process| p.words.contains("healthcheck") || p.words.starts_with("true");
+        let orphans: Vec<_> = all
+            .iter()
+            .filter(|p| !processes::is_shim(p) && !processes::is_agent(p) && !processes::is_edge(p))
+            .filter(|p| !probe(p) && !self.pids.values().any(|pid| *pid == p.pid))
+            .collect();
+        assert!(orphans.is_empty(), "point {point}: {orphans:?}");
+        assert_eq!(site.lines("overlaps"), Vec::<String>::new(), "point {point}: two Beats ran at once");
+        let mut jobs = site.lines("jobs");
+        let count = jobs.len();
+        jobs.sort();
+        jobs.dedup();
+        assert_eq!(jobs.len(), count, "point {point}: a release job ran twice: {jobs:?}");
+        let releases = site.get("/v1/stacks/shop/releases").unwrap();
+        let serving: Vec<_> = releases
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|r| r["status"] == "serving")
+            .map(|r| r["number"].as_u64())
+            .collect();
+        assert_eq!(serving, [self.release], "point {point}: {releases}");
+        let deploying = releases.as_array().unwrap().iter().any(|r| r["status"] == "deploying");
+        assert!(!deploying, "point {point}: {releases}");
+    }
+
+    /// What is there before and after is the same process, and was not restarted. Where a failing deploy stopped the
+    /// Beat, it runs again.
+    fn kept_what_need_not_change(&self, before: &Self, site: &Site, failed: bool, point: u64) {
+        for (id, pid) in &before.pids {
+            let swapped = failed && id.starts_with("beat.");
+            let stays = id.starts_with("clock.") || (failed && !swapped);
+            assert!(
+                !stays || self.pids.get(id) == Some(pid),
+                "point {point}: {id} is not process {pid} any more: {}",
+                site.log()
+            );
+            assert!(!swapped || self.pids.contains_key(id), "point {point}: {id} did not come back");
+        }
+        for (id, restarts) in &self.restarts {
+            let swapped = failed && id.starts_with("beat.");
+            assert!(*restarts == 0 || swapped, "point {point}: {id} was restarted without need");
+        }
+    }
+}

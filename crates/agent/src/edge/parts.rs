@@ -1,0 +1,50 @@
+//! What every stack wants of the edge, on disk and as one table.
+
+use crate::Error;
+use mainstay_model::StackName;
+use mainstay_model::table::RouteTable;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The part of each stack, as last put in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Parts {
+    pub version: u64,
+    pub stacks: BTreeMap<StackName, RouteTable>,
+}
+
+impl Parts {
+    /// Whether there is anything for an edge to do.
+    pub fn want_an_edge(&self) -> bool {
+        self.stacks.values().any(|part| !part.listeners.is_empty() || !part.upstreams.is_empty())
+    }
+}
+
+/// All parts as one table. A listener that two stacks want is one listener; a TCP port goes to the first that wants it.
+pub(super) fn merged(parts: &Parts) -> RouteTable {
+    let mut table = RouteTable { version: parts.version, ..RouteTable::default() };
+    let mut seen = BTreeSet::new();
+    for part in parts.stacks.values() {
+        let fresh = part.listeners.iter().filter(|l| seen.insert(l.address));
+        table.listeners.extend(fresh.cloned());
+        table.routes.extend(part.routes.iter().cloned());
+        table.upstreams.extend(part.upstreams.iter().map(|(key, upstream)| (key.clone(), upstream.clone())));
+    }
+    table
+}
+
+pub(super) fn read_parts(dir: &Path) -> Parts {
+    let text = std::fs::read(dir.join("parts.json")).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// Atomic: a crash leaves the old parts or the new ones.
+pub(super) fn write_parts(dir: &Path, parts: &Parts) -> Result<(), Error> {
+    let (path, fresh) = (dir.join("parts.json"), dir.join("parts.json.new"));
+    let error = |source| Error::File { what: "write", path: path.clone(), source };
+    let text = serde_json::to_vec(parts).map_err(|e| error(e.into()))?;
+    let file = std::fs::File::create(&fresh).map_err(error)?;
+    std::io::Write::write_all(&mut &file, &text).map_err(error)?;
+    file.sync_all().map_err(error)?;
+    std::fs::rename(&fresh, &path).map_err(error)
+}

@@ -236,7 +236,9 @@ impl World {
 
     /// What probes have said was in the agent's memory alone; one that comes back asks again.
     pub fn forget_health(&mut self, stack: &StackName, rng: &mut Rng) {
-        let serving: Vec<_> = in_rotation(&self.observe(), stack).into_iter().map(|(id, _)| id).collect();
+        // It waits until it can see.
+        let sighted = Self { blind_until: 0, ..self.clone() }.observe();
+        let serving: Vec<_> = in_rotation(&sighted, stack).into_iter().map(|(id, _)| id).collect();
         for (id, body) in &mut self.bodies {
             let health = if serving.contains(id) { Health::Ready } else { Health::Starting };
             body.belief = Some((health, self.time + 1 + rng.below(3_000)));

@@ -86,6 +86,8 @@ impl Task {
         if let Err(error) = self.load_blueprints().await {
             tracing::error!(error = error.whole(), "cannot read a release");
         }
+        // Whoever is told of the change may look at once.
+        self.show();
         self.after(&before, transition).await;
         Ok(())
     }

@@ -106,13 +106,27 @@ impl Started {
                 if client.get::<AgentInfo>("/v1/info").await.is_ok() {
                     return Ok(self.child);
                 }
-                return Err(Error::AgentDied { log: self.words() });
+                return Err(self.why_it_died());
             }
             if begun.elapsed() > PATIENCE {
                 return Err(Error::AgentMute { log: self.log });
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Where it could not even write why it ended, that is why.
+    fn why_it_died(&self) -> Error {
+        let log = self.words();
+        let write =
+            || OpenOptions::new().append(true).open(&self.log).and_then(|mut file| file.write_all(b"\n"));
+        match write() {
+            Err(source) if log.is_empty() => {
+                let path = self.log.parent().unwrap_or(&self.log).to_path_buf();
+                Error::StateDir { path, source }
+            }
+            _ => Error::AgentDied { log },
         }
     }
 

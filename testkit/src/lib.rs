@@ -6,8 +6,11 @@
 pub mod fixture;
 mod invariant;
 mod rng;
+mod scenario;
 pub mod sim;
-mod world;
+pub mod world;
 
 pub use invariant::Violation;
 pub use rng::Rng;
+pub use scenario::Scenario;
+pub use world::Behaviour;

@@ -162,11 +162,7 @@ impl World {
                 Ok(())
             }
             Step::Stop { instance, .. } => {
-                if let Some(body) = self.bodies.get_mut(instance) {
-                    if body.instance.is_running() || body.instance.state == InstanceState::Restarting {
-                        body.instance.state = InstanceState::Exited { code: 0, oom: false, at: now };
-                    }
-                }
+                self.stop(instance);
                 Ok(())
             }
             Step::Remove { instance } => {
@@ -230,9 +226,19 @@ impl World {
         Ok(())
     }
 
+    fn stop(&mut self, id: &InstanceId) {
+        let now = self.now();
+        let runs = |b: &&mut Body| b.instance.is_running() || b.instance.state == InstanceState::Restarting;
+        if let Some(body) = self.bodies.get_mut(id).filter(runs) {
+            body.instance.state = InstanceState::Exited { code: 0, oom: false, at: now };
+        }
+    }
+
     /// What probes have said was in the agent's memory alone; one that comes back asks again.
     pub fn forget_health(&mut self, stack: &StackName, rng: &mut Rng) {
-        let serving: Vec<_> = in_rotation(&self.observe(), stack).into_iter().map(|(id, _)| id).collect();
+        // It waits until it can see.
+        let sighted = Self { blind_until: 0, ..self.clone() }.observe();
+        let serving: Vec<_> = in_rotation(&sighted, stack).into_iter().map(|(id, _)| id).collect();
         for (id, body) in &mut self.bodies {
             let health = if serving.contains(id) { Health::Ready } else { Health::Starting };
             body.belief = Some((health, self.time + 1 + rng.below(3_000)));

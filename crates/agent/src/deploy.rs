@@ -52,6 +52,7 @@ pub(crate) async fn down(stack: StackHandle, request: DownRequest, progress: Unb
         let _ = progress.send(Progress::Done { outcome });
         return;
     }
+    stack.grace(request.timeout);
     let waiter = Waiter { until: Until::Gone, progress: progress.clone() };
     let transition = Transition::Down { volumes: request.volumes, at: clock::now() };
     if let Err(error) = stack.record(transition, Some(waiter)).await {

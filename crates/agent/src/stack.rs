@@ -16,12 +16,15 @@ use mainstay_model::{
 use mainstay_plan::Blueprint;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// What the stack is told.
 pub(crate) enum Order {
     /// Record a transition that a command asks for, and tell `waiter` how it goes on.
     Record { transition: Box<Transition>, waiter: Option<Waiter>, answer: oneshot::Sender<Result<(), Error>> },
+    /// From now on instances may take this long to stop, whatever their release says, until the next deploy.
+    Grace(Duration),
     /// Look again: something happened outside.
     Look,
     /// Whether what happens on a runtime is heard from here on. Look again either way.
@@ -57,6 +60,14 @@ impl StackHandle {
         let order = Order::Record { transition: Box::new(transition), waiter, answer };
         self.orders.send(order).map_err(|_| Error::Ending)?;
         answered.await.map_err(|_| Error::Ending)?
+    }
+
+    /// Lets instances take `seconds` to stop in what is asked for next, where given.
+    pub fn grace(&self, seconds: Option<u64>) {
+        if let Some(seconds) = seconds {
+            // A task that has ended stops nothing any more.
+            let _ = self.orders.send(Order::Grace(Duration::from_secs(seconds)));
+        }
     }
 }
 
@@ -96,6 +107,7 @@ pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackH
         events: events.clone(),
         told: BTreeMap::new(),
         waiting: Vec::new(),
+        grace: None,
         looked: None,
         hears: BTreeSet::new(),
         adopted: false,
@@ -140,6 +152,8 @@ struct Task {
     /// What was last told of every instance, so that changes are told once.
     told: BTreeMap<InstanceId, String>,
     waiting: Vec<(ServiceName, String)>,
+    /// How long instances may take to stop, over what their release says: the wish of one command.
+    grace: Option<Duration>,
     /// When the host was last looked at.
     looked: Option<tokio::time::Instant>,
     /// Runtimes whose changes are told, so that looking is only for what was missed.

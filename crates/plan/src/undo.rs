@@ -3,7 +3,7 @@
 use crate::draft::Draft;
 use crate::view::View;
 use crate::{leave, steady};
-use mainstay_model::{Deploy, Health, Instance, Step, StepKey, Transition};
+use mainstay_model::{Deploy, Health, Instance, RuntimeKind, Step, StepKey, Transition};
 
 /// One step back towards the old release.
 pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
@@ -37,8 +37,13 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
 fn restore(view: &View<'_>, draft: &mut Draft<'_>, instance: &Instance, still_new: bool) -> bool {
     let service = &instance.id.service;
     if !leave::ended(instance) {
-        // One that fails again and again was no better before; waiting for it would never end.
-        return instance.health != Health::Starting || instance.restarts > 2;
+        // One that fails again and again was no better before; waiting for it would never end. The Engine counts from
+        // the last start by command, as `attempts` do; a native instance counts every swap it was ever stopped for.
+        let ended = match instance.runtime {
+            RuntimeKind::Docker => instance.restarts,
+            RuntimeKind::Native => view.state().attempts.get(service).map_or(0, |(count, _)| *count),
+        };
+        return instance.health != Health::Starting || ended > 2;
     }
     if instance.has_completed()
         && view.releases().filter_map(|b| b.service(service)).any(crate::proof::may_end)

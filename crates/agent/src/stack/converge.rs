@@ -257,6 +257,7 @@ impl Task {
     async fn take(&mut self, order: Order) {
         match order {
             Order::Look => {}
+            Order::Grace(grace) => self.grace = Some(grace),
             Order::Hears(runtime, true) => drop(self.hears.insert(runtime)),
             Order::Hears(runtime, false) => drop(self.hears.remove(&runtime)),
             Order::Record { transition, waiter, answer } => {

@@ -1,0 +1,127 @@
+//! The main situations as stories: what is decided, in which order, and why. The recorded output is in `snapshots`.
+
+use insta::assert_snapshot;
+use mainstay_model::DependencyCondition::{ServiceHealthy, ServiceStarted};
+use mainstay_model::{Service, Timestamp, Transition};
+use mainstay_testkit::fixture::{ServiceExt, name, service};
+use mainstay_testkit::{Behaviour, Scenario};
+use std::collections::BTreeSet;
+
+fn db() -> Service {
+    service("db").with_volume("data")
+}
+
+fn api(version: u64, replicas: u32) -> Service {
+    let api = service("api").routed("shop.test").needs("db", ServiceHealthy).version(version);
+    Service { replicas, ..api }
+}
+
+fn beat(version: u64) -> Service {
+    let command = ["celery", "-A", "shop", "beat"].map(String::from).to_vec();
+    Service { command: Some(command), ..service("beat").needs("api", ServiceStarted).version(version) }
+}
+
+/// The stack of most stories is up, and what it took is not told again.
+fn running() -> Scenario {
+    let mut scenario = Scenario::default();
+    scenario.up([db(), api(1, 2)]);
+    scenario.forget_story();
+    scenario
+}
+
+#[test]
+fn first_up_waits_for_what_it_depends_on_and_runs_the_release_job_before_traffic() {
+    let mut scenario = Scenario::default();
+    scenario.up([db(), Service { release_job: Some(vec!["migrate".into()]), ..api(1, 2) }]);
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn a_redeploy_proves_the_new_beside_the_old() {
+    let mut scenario = running();
+    scenario.up([db(), api(2, 2)]);
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn a_database_is_swapped_in_place() {
+    let mut scenario = running();
+    scenario.up([db().version(2), api(1, 2)]);
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn a_beat_is_swapped_after_what_can_be_proven_without_it() {
+    let mut scenario = Scenario::default();
+    scenario.up([db(), api(1, 1), beat(1)]);
+    scenario.forget_story();
+    scenario.up([db(), api(2, 1), beat(2)]);
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn scaling_up_and_down_leaves_the_others_alone() {
+    let mut scenario = running();
+    scenario.up([db(), api(1, 3)]);
+    scenario.up([db(), api(1, 1)]);
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn a_new_instance_that_fails_is_undone() {
+    let mut scenario = running();
+    scenario.behaves("api", 2, Behaviour::NeverReady);
+    scenario.up([db(), api(2, 2)]);
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn a_swap_that_fails_brings_the_old_back() {
+    let mut scenario = running();
+    scenario.behaves("db", 2, Behaviour::NeverReady);
+    scenario.up([db().version(2), api(1, 2)]);
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn an_unhealthy_instance_is_replaced_by_one_that_is_proven() {
+    let mut scenario = Scenario::default();
+    scenario.behaves("api", 1, Behaviour::TurnsSick { after: 100, sick: 20_000 });
+    scenario.up([db(), api(1, 1)]);
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn stop_and_start() {
+    let mut scenario = running();
+    let services = BTreeSet::from([name("api")]);
+    scenario.command(Transition::Stop { services: services.clone() });
+    let at = Timestamp(scenario.world.now().0 + 1);
+    scenario.command(Transition::Start { services, at });
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn a_rollback_is_a_deploy_of_an_old_release() {
+    let mut scenario = running();
+    scenario.up([db(), api(2, 2)]);
+    scenario.forget_story();
+    scenario.command(Transition::Begin { to: 1, at: scenario.world.now() });
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn down_stops_dependants_first() {
+    let mut scenario = running();
+    scenario.command(Transition::Down { volumes: false, at: scenario.world.now() });
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn nothing_is_decided_while_nothing_can_be_seen() {
+    let mut scenario = running();
+    scenario.world.blind_until = u64::MAX;
+    scenario.command(Transition::Begin { to: 1, at: scenario.world.now() });
+    assert!(scenario.plan().steps.is_empty());
+    assert_snapshot!(scenario.story());
+}

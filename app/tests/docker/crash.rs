@@ -27,7 +27,7 @@ fn a_redeploy_is_finished_by_the_agent_that_comes_after_one_that_was_killed(site
     site.kill_agent();
     up.wait().unwrap();
     site.start_agent();
-    until("one of the two is left", || site.docker_compose(&["ps", "-aq"]).lines().count() == 1);
+    until("one of the two is left", || site.containers() == Some(1));
     until("the deploy is over", || !site.ok(&["releases"]).contains("deploying"));
     let answers = visitor.answers();
     assert_eq!(answers.last().map(String::as_str), Some("two"));

@@ -104,6 +104,15 @@ impl Site {
         text
     }
 
+    /// How many containers the stack has; `None` when one went while they were listed.
+    pub fn containers(&self) -> Option<usize> {
+        let program = std::env::var("MAINSTAY_TEST_COMPOSE").unwrap_or_else(|_| "docker-compose".into());
+        let mut command = Command::new(program);
+        command.args(["-p", &self.project, "ps", "-aq"]).current_dir(self.directory.path());
+        let (ok, text) = both(&command.env("DOCKER_HOST", &self.docker_host).output().unwrap());
+        ok.then(|| text.lines().count())
+    }
+
     /// The page behind the published port.
     pub fn page(&self) -> Result<String, String> {
         page(self.port)

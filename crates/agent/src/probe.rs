@@ -16,15 +16,15 @@ const FIRST: Duration = Duration::from_millis(100);
 const GROWTH: f64 = 1.5;
 /// Longest pause between eager probes: a service must not sit ready and unnoticed.
 const EAGER: Duration = Duration::from_secs(2);
-/// An eager command rests at least this many times what it took: `celery inspect ping` starts a whole Python, which is
-/// taken from the very start that it asks about.
-const REST: u32 = 3;
-/// How long a command that was never asked yet waits at most for its instance to be through with its start.
-const FIRST_WAIT: Duration = Duration::from_secs(3);
-/// Such a wait after that, in times of what the last command took: a cheap one waits for nothing.
+/// An eager command rests at least as long as it took: `celery inspect ping` starts a whole Python, which is taken from
+/// the very start that it asks about.
+const REST: u32 = 1;
+/// But never longer than this: on a busy machine the last one took long for no fault of its own.
+const LONGEST_REST: Duration = Duration::from_secs(4);
+/// How long a command waits at most for its instance to be through with its start: some services work all the time.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+/// The same once it is known what the command costs, in times of that: a cheap one waits for nothing.
 const WAIT: u32 = 4;
-/// Longest such wait: some services work all the time.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Interval of `ready:` probes; Kubernetes' default.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Time for one `ready:` probe to answer.
@@ -122,7 +122,7 @@ impl Prober {
             let asked = Instant::now();
             let answer = self.ask(&agent, &known).await;
             let took = asked.elapsed();
-            wait = (took * WAIT).min(LONGEST_WAIT);
+            wait = (took * WAIT).min(FIRST_WAIT);
             match answer {
                 Ok(()) => {
                     (failures, pause) = (0, self.interval);
@@ -145,7 +145,7 @@ impl Prober {
     /// Until the next eager probe, after one that `took` this long.
     fn eager_pause(&self, last: Duration, took: Duration) -> Duration {
         let rest = match self.question {
-            Question::Exec { .. } => took * REST,
+            Question::Exec { .. } => (took * REST).min(LONGEST_REST),
             // Whoever is asked over the network wakes up when the answer is there; nothing is started for it.
             _ => Duration::ZERO,
         };
@@ -229,11 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_takes_long_rests_long_and_a_quick_one_does_not() {
+    fn a_command_that_takes_long_rests_as_long_and_a_quick_one_does_not() {
         let prober = command(30);
-        let (quick, slow) = (Duration::from_millis(20), Duration::from_millis(1500));
+        let (quick, slow) = (Duration::from_millis(20), Duration::from_millis(2500));
         assert_eq!(prober.eager_pause(FIRST, quick), FIRST.mul_f64(GROWTH));
         assert_eq!(prober.eager_pause(FIRST, slow), slow * REST);
+        // Seen on a machine with ten times the work it could do: a minute's rest after a probe of twenty seconds.
+        assert_eq!(prober.eager_pause(FIRST, slow * 8), LONGEST_REST);
         // The long rest is not what the next pause grows from.
         assert_eq!(prober.eager_pause(slow * REST, quick), EAGER);
     }

@@ -125,13 +125,6 @@ pub struct Findings {
     pub texts: Texts,
 }
 
-/// The codes of errors that the program itself raises. Those of the stack file begin with `C`, the agent's with `A`.
-#[cfg(test)]
-pub const CODES: [&str; 15] = [
-    "X0001", "X0002", "X0003", "X0004", "X0005", "X0006", "X0007", "X0008", "X0009", "X0010", "X0011",
-    "X0012", "X0013", "X0014", "X0015",
-];
-
 impl Error {
     /// For `map_err`: a failure while trying to `action` the file at `path`.
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {

@@ -41,6 +41,9 @@ pub async fn follow(
             line = lines.next::<Progress>() => match line {
                 Ok(Some(Progress::Done { outcome })) => {
                     report.done(&outcome)?;
+                    if cancelling && !outcome.ok {
+                        report.say(&outcome.message)?;
+                    }
                     return end(outcome, cancelling);
                 }
                 Ok(Some(line)) => report.take(&line)?,

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 /// The edge forwards many small requests and the agent runs for months: jemalloc gives memory back and fragments
 /// less than the system's allocator.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -83,7 +83,7 @@ impl Sim {
         Self {
             rng: Rng::new(seed),
             seed,
-            world: World::new(),
+            world: World::default(),
             state: StackState::default(),
             blueprints: BTreeMap::new(),
             behaviours: BTreeMap::new(),
@@ -354,10 +354,10 @@ impl Sim {
         let outcome = self.world.carry_out(&flight.step, &self.blueprints, behave);
         self.note(format!("{} {:?} {outcome:?}", if orphaned { "late" } else { "done" }, flight.step));
         invariant::always(&self.world)?;
-        let job_is_known = !orphaned && !(self.faults && self.rng.one_in(20));
+        let end_is_lost = orphaned || (self.faults && self.rng.one_in(20));
         match (&flight.step, outcome) {
             (Step::RunJob { service, .. }, Ok(()))
-                if job_is_known && flight.generation <= self.state.generation =>
+                if !end_is_lost && flight.generation <= self.state.generation =>
             {
                 self.record(&Transition::JobDone { service: service.clone() }, "its job ended well");
             }

@@ -55,8 +55,9 @@ pub struct World {
     addresses: u8,
 }
 
-impl World {
-    pub fn new() -> Self {
+impl Default for World {
+    /// An empty host.
+    fn default() -> Self {
         Self {
             time: 1_000_000,
             skew: 0,
@@ -70,7 +71,9 @@ impl World {
             addresses: 0,
         }
     }
+}
 
+impl World {
     pub fn now(&self) -> Timestamp {
         Timestamp(self.time + self.skew)
     }
@@ -162,11 +165,7 @@ impl World {
                 Ok(())
             }
             Step::Stop { instance, .. } => {
-                if let Some(body) = self.bodies.get_mut(instance) {
-                    if body.instance.is_running() || body.instance.state == InstanceState::Restarting {
-                        body.instance.state = InstanceState::Exited { code: 0, oom: false, at: now };
-                    }
-                }
+                self.stop(instance);
                 Ok(())
             }
             Step::Remove { instance } => {
@@ -228,6 +227,14 @@ impl World {
             },
         );
         Ok(())
+    }
+
+    fn stop(&mut self, id: &InstanceId) {
+        let now = self.now();
+        let runs = |b: &&mut Body| b.instance.is_running() || b.instance.state == InstanceState::Restarting;
+        if let Some(body) = self.bodies.get_mut(id).filter(runs) {
+            body.instance.state = InstanceState::Exited { code: 0, oom: false, at: now };
+        }
     }
 
     /// What probes have said was in the agent's memory alone; one that comes back asks again.

@@ -11,9 +11,12 @@ use std::path::PathBuf;
 /// Hold the listening sockets and pass requests on; started by the agent
 #[derive(Debug, Args)]
 pub struct EdgeArgs {
-    /// Where the control socket and the route table are
-    #[arg(long, value_name = "DIR")]
-    dir: PathBuf,
+    /// Where to make the control socket
+    #[arg(long, value_name = "PATH")]
+    control: PathBuf,
+    /// Where the route table is kept
+    #[arg(long, value_name = "PATH")]
+    table: PathBuf,
     /// Threads; one per core when absent
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -28,11 +31,10 @@ pub struct EdgeArgs {
 /// It cannot start.
 pub fn run(args: EdgeArgs) -> Result<Exit, Error> {
     logging::begin();
-    let EdgeArgs { dir, workers, user } = args;
+    let EdgeArgs { control, table, workers, user } = args;
     let workers = workers.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
     let user = user.as_deref().map(User::named).transpose().map_err(|error| failed(&error))?;
-    let config = Config { control: dir.join("control.sock"), table: dir.join("table.json"), workers, user };
-    mainstay_edge::run(config).map_err(|error| failed(&error))?;
+    mainstay_edge::run(Config { control, table, workers, user }).map_err(|error| failed(&error))?;
     Ok(Exit::Done)
 }
 

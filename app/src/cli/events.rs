@@ -54,7 +54,12 @@ pub async fn run(args: EventsArgs, context: &Context) -> Result<Exit, Error> {
 fn text(event: &Event) -> String {
     let Event { at, instance, service, message, kind, .. } = event;
     let about = instance.clone().or_else(|| service.as_ref().map(ToString::to_string)).unwrap_or_default();
-    let about = if about.is_empty() { about } else { format!("{} ", paint(style::BOLD, about)) };
+    // Most sentences name what they are about.
+    let about = if about.is_empty() || message.contains(&about) {
+        String::new()
+    } else {
+        format!("{} ", paint(style::BOLD, about))
+    };
     format!("{} {about}{}\n", paint(style::DIM, words::local(*at)), paint(look(*kind), words::tame(message)))
 }
 

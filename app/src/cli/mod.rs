@@ -40,7 +40,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The commands by what they are for; `--help` shows this instead of one long list.
-const GROUPS: &str = "\
+const TEMPLATE: &str = "\
+{about}
+
+Usage: {usage}
+
 Deploy
   up           Bring the stack to what its file says
   plan         Show what `up` would do, and why
@@ -67,14 +71,7 @@ Mainstay
   agent        Run the agent in the foreground
   install      Run the agent under systemd (uninstall undoes it)
   completions  Print a completion script for a shell
-  version      Show versions";
-
-const TEMPLATE: &str = "\
-{about}
-
-Usage: {usage}
-
-{after-help}
+  version      Show versions
 
 Options
 {options}
@@ -84,7 +81,7 @@ Options
 
 /// Runs production on one server from a Compose file
 #[derive(Debug, Parser)]
-#[command(name = "mainstay", version, help_template = TEMPLATE, after_help = GROUPS, arg_required_else_help = true)]
+#[command(name = "mainstay", version, help_template = TEMPLATE, arg_required_else_help = true)]
 struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
@@ -200,8 +197,10 @@ fn refuse(error: &clap::Error) -> ExitCode {
         && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
         && let Some(instead) = compose_only::instead(word)
     {
-        let refused = Cli::command().error(ErrorKind::InvalidSubcommand, instead);
-        return shown(&refused);
+        let text = format!("{} {instead}\n", render::style::paint(render::style::BAD, "error:"));
+        // Nobody is left to be told.
+        let _gone = std::io::Write::write_all(&mut anstream::stderr(), text.as_bytes());
+        return Exit::Usage.into();
     }
     shown(error)
 }
@@ -274,7 +273,7 @@ mod tests {
     #[test]
     fn the_help_names_every_command() {
         for command in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {
-            assert!(GROUPS.contains(command.get_name()), "{} is not in the help", command.get_name());
+            assert!(TEMPLATE.contains(command.get_name()), "{} is not in the help", command.get_name());
             assert!(command.get_about().is_some(), "{} says nothing about itself", command.get_name());
         }
     }

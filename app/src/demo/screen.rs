@@ -3,12 +3,16 @@
 use super::numbers::{Numbers, Tally};
 use crate::context::Context;
 use crate::error::Error;
-use crate::render::live::Live;
+use crate::render::live::{Live, fit};
 use crate::render::style::{self, paint};
 use crate::render::words;
+use crate::terminal::Terminal;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
+
+/// How far details of a result stand to the right.
+const INDENT: usize = 7;
 
 /// Where it is shown.
 #[derive(Debug)]
@@ -99,9 +103,21 @@ impl Screen {
         );
         self.print(&format!("     {} {sentence} {}", paint(look, sign), paint(style::DIM, more)))?;
         for why in &tally.why {
-            self.print(&format!("       {}", paint(style::DIM, why)))?;
+            self.detail(why)?;
         }
         Ok(())
+    }
+
+    /// A detail of a result; on a terminal cut to its width.
+    ///
+    /// # Errors
+    /// The output is closed.
+    pub fn detail(&mut self, text: &str) -> Result<(), Error> {
+        let text = match self {
+            Self::Live(_) => fit(text, usize::from(Terminal::size().1).saturating_sub(INDENT)),
+            Self::Plain | Self::Silent => text.to_owned(),
+        };
+        self.print(&format!("{}{}", " ".repeat(INDENT), paint(style::DIM, text)))
     }
 
     /// The sum of it.

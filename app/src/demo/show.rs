@@ -166,9 +166,9 @@ async fn broken(
     let versions = load.by_version();
     must("broken", versions.len() == 1 && versions.contains_key("2"), "version 2 does not serve alone")?;
     screen.result("undone by itself; version 2 serves as before", took)?;
-    screen.print(&format!("       {}", paint(style::DIM, words::tame(&outcome.message))))?;
+    screen.detail(&words::tame(&outcome.message))?;
     for line in outcome.log.iter().rev().take(2).rev() {
-        screen.print(&format!("       {}", paint(style::DIM, format!("| {}", words::tame(line)))))?;
+        screen.detail(&format!("| {}", words::tame(line)))?;
     }
     finish("broken", took, load, screen, numbers).await
 }

@@ -101,7 +101,7 @@ pub fn spinner(tick: usize) -> &'static str {
 /// A bar of `width` characters, `part` of `whole` filled.
 pub fn bar(part: u64, whole: u64, width: usize) -> String {
     let steps = u64::try_from(width).unwrap_or(0);
-    let filled = if whole == 0 { 0 } else { part.min(whole).saturating_mul(steps) / whole };
+    let filled = part.min(whole).saturating_mul(steps).checked_div(whole).unwrap_or(0);
     let filled = usize::try_from(filled).unwrap_or(width).min(width);
     format!("{}{}", "━".repeat(filled), "╌".repeat(width - filled))
 }

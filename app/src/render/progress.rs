@@ -170,10 +170,13 @@ fn plain(line: &Progress, stack: &str) -> Option<String> {
             (StepState::Failed, None) => format!("build {service}: {} failed", tame(step)),
         },
         Progress::Step { name, subject, why, state } => match state {
+            // That what was made is started, its next line says.
+            StepState::Running if name == "start" => return None,
             StepState::Running => format!("{name} {subject}: {}", tame(why)),
             StepState::Failed => format!("{name} {subject} failed: {}", tame(why)),
             StepState::Done | StepState::Cached => return None,
         },
+        Progress::Instance { state, .. } if state == "created" => return None,
         Progress::Instance { instance, state } => format!("{instance} {}", tame(state)),
         Progress::Job { service, line } => {
             format!("{} {}", paint(style::of_service(service.as_str()), format!("{service} |")), tame(line))

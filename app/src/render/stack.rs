@@ -188,7 +188,7 @@ mod tests {
         let text = text(&view, false, Timestamp(193_000), None);
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
         shop · release 4 · 0 of 1 services as wanted
-        SERVICE  INSTANCE    STATE    HEALTH    SINCE   RESTARTS  CPU   MEMORY        RELEASE  ROUTES
+        SERVICE  INSTANCE    STATE    HEALTH     SINCE  RESTARTS   CPU  MEMORY        RELEASE  ROUTES
         api      shop-api-1  running  ready     3m 12s         0  1.2%  500M of 512M        4  http://localhost:8080/
                  shop-api-2  running  starting  3m 12s         0  1.2%  500M of 512M        4
         ");

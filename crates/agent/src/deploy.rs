@@ -52,6 +52,7 @@ pub(crate) async fn down(stack: StackHandle, request: DownRequest, progress: Unb
         let _ = progress.send(Progress::Done { outcome });
         return;
     }
+    stack.grace(request.timeout);
     let waiter = Waiter { until: Until::Gone, progress: progress.clone() };
     let transition = Transition::Down { volumes: request.volumes, at: clock::now() };
     if let Err(error) = stack.record(transition, Some(waiter)).await {
@@ -91,6 +92,12 @@ async fn turn(
     Ok(guard)
 }
 
+/// Waits until the host was looked at: an agent that has just come back must not take what it has not seen for gone.
+async fn seen(stack: &StackHandle) -> Result<(), Error> {
+    let mut sight = stack.sight.clone();
+    sight.wait_for(|s| s.looked).await.map(drop).map_err(|_| Error::Ending)
+}
+
 /// `Some` when there is nothing to wait for.
 async fn begin(
     agent: &Agent,
@@ -99,6 +106,7 @@ async fn begin(
     progress: &UnboundedSender<Progress>,
 ) -> Result<Option<Outcome>, Error> {
     let _turn = turn(stack, request.refuse_if_busy, progress).await?;
+    seen(stack).await?;
     let current = current(agent, stack).await?;
     request.stack = wanted(current.as_ref(), &request)?;
     if request.force_recreate {

@@ -15,6 +15,7 @@ mod observe;
 mod preflight;
 mod preview;
 mod probe;
+mod quiet;
 mod runtimes;
 mod service;
 mod stack;

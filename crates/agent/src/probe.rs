@@ -1,7 +1,7 @@
 //! Asking an instance whether it works: eagerly after its start, then at its interval.
 
 use crate::runtimes::Known;
-use crate::{Agent, Error};
+use crate::{Agent, Error, quiet};
 use mainstay_model::{Health, Healthcheck, Instance, Probe, Readiness, RuntimeKind, Service};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,6 +16,15 @@ const FIRST: Duration = Duration::from_millis(100);
 const GROWTH: f64 = 1.5;
 /// Longest pause between eager probes: a service must not sit ready and unnoticed.
 const EAGER: Duration = Duration::from_secs(2);
+/// An eager command rests at least as long as it took: `celery inspect ping` starts a whole Python, which is taken from
+/// the very start that it asks about.
+const REST: u32 = 1;
+/// But never longer than this: on a busy machine the last one took long for no fault of its own.
+const LONGEST_REST: Duration = Duration::from_secs(4);
+/// How long a command waits at most for its instance to be through with its start: some services work all the time.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+/// The same once it is known what the command costs, in times of that: a cheap one waits for nothing.
+const WAIT: u32 = 4;
 /// Interval of `ready:` probes; Kubernetes' default.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Time for one `ready:` probe to answer.
@@ -104,9 +113,17 @@ impl Prober {
         }
         let began = Instant::now();
         let (mut pause, mut failures, mut was_ready) = (FIRST.min(self.interval), 0_u32, false);
+        let mut wait = FIRST_WAIT;
         loop {
             tokio::time::sleep(pause).await;
-            match self.ask(&agent, &known).await {
+            if !was_ready && matches!(self.question, Question::Exec { .. }) {
+                quiet::wait(&agent, &known, wait.min(self.interval)).await;
+            }
+            let asked = Instant::now();
+            let answer = self.ask(&agent, &known).await;
+            let took = asked.elapsed();
+            wait = (took * WAIT).min(FIRST_WAIT);
+            match answer {
                 Ok(()) => {
                     (failures, pause) = (0, self.interval);
                     was_ready = true;
@@ -119,14 +136,20 @@ impl Prober {
                     if counts && failures >= self.retries {
                         tell(Health::Unhealthy { why: shorten(&why) });
                     }
-                    pause = if was_ready {
-                        self.interval
-                    } else {
-                        pause.mul_f64(GROWTH).min(EAGER).min(self.interval)
-                    };
+                    pause = if was_ready { self.interval } else { self.eager_pause(pause, took) };
                 }
             }
         }
+    }
+
+    /// Until the next eager probe, after one that `took` this long.
+    fn eager_pause(&self, last: Duration, took: Duration) -> Duration {
+        let rest = match self.question {
+            Question::Exec { .. } => (took * REST).min(LONGEST_REST),
+            // Whoever is asked over the network wakes up when the answer is there; nothing is started for it.
+            _ => Duration::ZERO,
+        };
+        last.min(EAGER).mul_f64(GROWTH).min(EAGER).max(rest).min(self.interval)
     }
 
     async fn ask(&self, agent: &Agent, known: &Known) -> Result<(), String> {
@@ -193,4 +216,39 @@ fn shorten(why: &str) -> String {
         end -= 1;
     }
     why[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(interval: u64) -> Prober {
+        let question = Question::Exec { argv: vec!["true".into()] };
+        let interval = Duration::from_secs(interval);
+        Prober { question, interval, timeout: TIMEOUT, retries: RETRIES, start: START }
+    }
+
+    #[test]
+    fn a_command_that_takes_long_rests_as_long_and_a_quick_one_does_not() {
+        let prober = command(30);
+        let (quick, slow) = (Duration::from_millis(20), Duration::from_millis(2500));
+        assert_eq!(prober.eager_pause(FIRST, quick), FIRST.mul_f64(GROWTH));
+        assert_eq!(prober.eager_pause(FIRST, slow), slow * REST);
+        // Seen on a machine with ten times the work it could do: a minute's rest after a probe of twenty seconds.
+        assert_eq!(prober.eager_pause(FIRST, slow * 8), LONGEST_REST);
+        // The long rest is not what the next pause grows from.
+        assert_eq!(prober.eager_pause(slow * REST, quick), EAGER);
+    }
+
+    #[test]
+    fn the_interval_of_the_file_is_never_exceeded() {
+        assert_eq!(command(2).eager_pause(EAGER, Duration::from_secs(4)), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn whoever_is_asked_over_the_network_is_asked_again_soon_however_long_it_took() {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let prober = Prober { question: Question::Tcp { address }, ..command(30) };
+        assert!(prober.eager_pause(FIRST, TIMEOUT) < EAGER);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod converge;
 mod journal;
+mod news;
 mod steps;
 
 use crate::observe::Healths;
@@ -9,20 +10,25 @@ use crate::service::{News, ServiceHandle};
 use crate::waiters::Waiter;
 use crate::{Agent, Error};
 use mainstay_model::{
-    Event, InstanceId, Observed, ReleaseNumber, ServiceName, StackName, StackState, StepKey, Timestamp,
-    Transition,
+    Event, InstanceId, Observed, ReleaseNumber, RuntimeKind, ServiceName, StackName, StackState, StepKey,
+    Timestamp, Transition,
 };
 use mainstay_plan::Blueprint;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// What the stack is told.
 pub(crate) enum Order {
     /// Record a transition that a command asks for, and tell `waiter` how it goes on.
     Record { transition: Box<Transition>, waiter: Option<Waiter>, answer: oneshot::Sender<Result<(), Error>> },
+    /// From now on instances may take this long to stop, whatever their release says, until the next deploy.
+    Grace(Duration),
     /// Look again: something happened outside.
     Look,
+    /// Whether what happens on a runtime is heard from here on. Look again either way.
+    Hears(RuntimeKind, bool),
 }
 
 /// What everybody may see of a stack.
@@ -32,6 +38,8 @@ pub(crate) struct Sight {
     pub observed: Observed,
     /// Why what is not done waits, from the last plan.
     pub waiting: Vec<(ServiceName, String)>,
+    /// Whether the host was looked at yet, with or without success.
+    pub looked: bool,
 }
 
 /// The way to one stack's task.
@@ -53,6 +61,14 @@ impl StackHandle {
         self.orders.send(order).map_err(|_| Error::Ending)?;
         answered.await.map_err(|_| Error::Ending)?
     }
+
+    /// Lets instances take `seconds` to stop in what is asked for next, where given.
+    pub fn grace(&self, seconds: Option<u64>) {
+        if let Some(seconds) = seconds {
+            // A task that has ended stops nothing any more.
+            let _ = self.orders.send(Order::Grace(Duration::from_secs(seconds)));
+        }
+    }
 }
 
 /// Events that a slow follower may lag behind.
@@ -68,8 +84,12 @@ pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackH
     let (orders, inbox) = mpsc::unbounded_channel();
     let (news, heard) = mpsc::unbounded_channel();
     let observed = blank();
-    let (show, sight) =
-        watch::channel(Sight { state: state.clone(), observed: observed.clone(), waiting: Vec::new() });
+    let (show, sight) = watch::channel(Sight {
+        state: state.clone(),
+        observed: observed.clone(),
+        waiting: Vec::new(),
+        looked: false,
+    });
     let (events, _) = broadcast::channel(EVENTS_KEPT);
     let mut task = Task {
         agent: Arc::clone(agent),
@@ -87,22 +107,25 @@ pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackH
         events: events.clone(),
         told: BTreeMap::new(),
         waiting: Vec::new(),
+        grace: None,
+        looked: None,
+        hears: BTreeSet::new(),
         adopted: false,
     };
     task.load_blueprints().await?;
     let watcher = orders.downgrade();
     tokio::spawn(task.run(inbox, heard));
-    converge::watch_docker(Arc::clone(agent), name.clone(), watcher.clone());
-    converge::watch_native(Arc::clone(agent), name.clone(), watcher.clone());
-    converge::watch_edge(agent, watcher);
+    news::docker(Arc::clone(agent), name.clone(), watcher.clone());
+    news::native(Arc::clone(agent), name.clone(), watcher.clone());
+    news::edge(agent, watcher);
     Ok(StackHandle { name: name.clone(), orders, sight, events, deploying: Arc::default() })
 }
 
 fn blank() -> Observed {
     Observed {
         instances: BTreeMap::new(),
-        networks: std::collections::BTreeSet::new(),
-        volumes: std::collections::BTreeSet::new(),
+        networks: BTreeSet::new(),
+        volumes: BTreeSet::new(),
         edge: mainstay_model::Seen::Unknown("not asked yet".into()),
         table: None,
         free_memory: None,
@@ -129,6 +152,12 @@ struct Task {
     /// What was last told of every instance, so that changes are told once.
     told: BTreeMap<InstanceId, String>,
     waiting: Vec<(ServiceName, String)>,
+    /// How long instances may take to stop, over what their release says: the wish of one command.
+    grace: Option<Duration>,
+    /// When the host was last looked at.
+    looked: Option<tokio::time::Instant>,
+    /// Runtimes whose changes are told, so that looking is only for what was missed.
+    hears: BTreeSet<RuntimeKind>,
     /// What ran before this agent has been seen, and what served is believed to serve.
     adopted: bool,
 }

@@ -7,11 +7,12 @@ use mainstay_api::{
 };
 use mainstay_host::journal::ReleaseStatus as Kept;
 use mainstay_model::{
-    Health, HostPattern, Instance, InstanceState, Phase, Protocol, ReleaseNumber, RuntimeKind, Seen, Service,
-    Wish,
+    EventKind, Health, HostPattern, Instance, InstanceState, Phase, Protocol, ReleaseNumber, RuntimeKind,
+    Seen, Service, Timestamp, Wish,
 };
 use mainstay_plan::{Blueprint, CRASH_LOOP};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Time between the two readings that make a rate.
@@ -24,8 +25,9 @@ pub(crate) async fn stack(agent: &Agent, stack: &StackHandle) -> Result<StackVie
     let number = deploy.map(|d| d.to).or(sight.state.current);
     let blueprint = release(agent, stack, number).await?;
     let usage = usage(agent, stack).await;
+    let edge = blueprint.as_ref().and_then(|b| b.release.stack.edge.http);
     let services = blueprint.iter().flat_map(Blueprint::services);
-    let mut views: Vec<_> = services.map(|s| service(agent, stack, s, &usage)).collect();
+    let mut views: Vec<_> = services.map(|s| service(agent, stack, edge, s, &usage)).collect();
     let known = |i: &&Instance| views.iter().any(|v| v.name == i.id.service);
     let mut strangers: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for instance in sight.observed.all().filter(|i| !known(i)) {
@@ -72,10 +74,20 @@ async fn release(
     }
 }
 
-fn service(agent: &Agent, stack: &StackHandle, service: &Service, usage: &Usage) -> ServiceView {
+fn service(
+    agent: &Agent,
+    stack: &StackHandle,
+    edge: Option<SocketAddr>,
+    service: &Service,
+    usage: &Usage,
+) -> ServiceView {
     let sight = stack.sight.borrow();
     let mine = sight.observed.all().filter(|i| i.id.service == service.name);
-    let instances: Vec<_> = mine.map(|i| instance_view(stack, i, usage)).collect();
+    let mut instances: Vec<_> = mine.map(|i| instance_view(stack, i, usage)).collect();
+    if service.resources.memory.is_none() {
+        // What the Engine reports then is the memory of the host.
+        instances.iter_mut().for_each(|instance| instance.memory_limit = None);
+    }
     let attempts = sight.state.attempts.get(&service.name).map_or(0, |(count, _)| *count);
     let restarts = instances.iter().filter(|i| i.health != "ready").map(|i| i.restarts).max().unwrap_or(0);
     let waits = sight.waiting.iter().find(|(name, _)| *name == service.name).map(|(_, why)| why.clone());
@@ -93,12 +105,12 @@ fn service(agent: &Agent, stack: &StackHandle, service: &Service, usage: &Usage)
         replicas: service.replicas,
         note,
         instances,
-        routes: routes(agent, service),
+        routes: routes(agent, edge, service),
     }
 }
 
-fn routes(agent: &Agent, service: &Service) -> Vec<RouteView> {
-    let http = agent.http;
+fn routes(agent: &Agent, edge: Option<SocketAddr>, service: &Service) -> Vec<RouteView> {
+    let http = edge.unwrap_or(agent.http);
     let port = if http.port() == 80 { String::new() } else { format!(":{}", http.port()) };
     let of_route = |route: &mainstay_model::Route| {
         let host = match &route.host {
@@ -223,10 +235,19 @@ pub(crate) async fn summary(agent: &Agent, stack: &StackHandle) -> Result<StackS
     })
 }
 
+/// Events looked through for why a release failed.
+const EVENTS: usize = 10_000;
+
 /// The list of releases, newest first.
 pub(crate) async fn releases(agent: &Agent, stack: &StackHandle) -> Result<Vec<ReleaseView>, Error> {
     let deploying = stack.sight.borrow().state.deploy.as_ref().map(|d| d.to);
     let summaries = agent.journal.releases(&stack.name).await?;
+    let events = agent.journal.events(&stack.name, Timestamp(0), EVENTS).await?;
+    let failure = |number| {
+        let failed =
+            |e: &&mainstay_model::Event| e.kind == EventKind::DeployFailed && e.release == Some(number);
+        events.iter().rev().find(failed).map(|e| e.message.clone())
+    };
     let mut views = Vec::new();
     for (index, summary) in summaries.iter().enumerate() {
         let release = agent.journal.release(&stack.name, summary.number).await?;
@@ -242,12 +263,13 @@ pub(crate) async fn releases(agent: &Agent, stack: &StackHandle) -> Result<Vec<R
             Kept::NeverServed => ReleaseStatus::Unused,
         };
         let changes = changes(older.as_ref(), &Blueprint::new(release));
+        let failure = failure(summary.number).filter(|_| status == ReleaseStatus::Failed);
         views.push(ReleaseView {
             number: summary.number,
             status,
             created: summary.created,
             changes,
-            failure: None,
+            failure,
         });
     }
     Ok(views)

@@ -7,9 +7,7 @@
 use crate::diagnostic::{Code, Diagnostic, FileId, Sink, Span, Texts};
 use crate::node::{Entry, Map, MergeTag, Node, Value};
 use crate::scalar;
-use serde_saphyr::granit_parser::{
-    Event, Options, Parser, ScalarStyle, ScanError, Span as RawSpan, StrInput, Tag,
-};
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span as RawSpan, StrInput, Tag};
 use std::collections::HashMap;
 
 /// Largest file that is read, in bytes. Real stacks have kilobytes; a thousand services make about one megabyte.

@@ -124,10 +124,10 @@ impl Rollout<'_, '_> {
     /// Why a new instance will not become ready, if so.
     fn fault(&self, service: &Service, instance: &Instance) -> Option<String> {
         let id = &instance.id;
-        if instance.is_running() {
-            if let Health::Unhealthy { why } = &instance.health {
-                return Some(format!("{id} did not become ready: {why}"));
-            }
+        if instance.is_running()
+            && let Health::Unhealthy { why } = &instance.health
+        {
+            return Some(format!("{id} did not become ready: {why}"));
         }
         let attempts = self.view.state().attempts.get(&id.service).map_or(0, |(count, _)| *count);
         if instance.restarts.max(attempts) >= RESTARTS_ARE_FAILURE && !instance.is_ready() {
@@ -173,10 +173,11 @@ impl Rollout<'_, '_> {
         let staying = self.view.staying(self.to, &service.name);
         let missing = wanted.saturating_sub(staying.len());
         let begins = staying.iter().all(|i| i.state == InstanceState::Created);
-        if (missing > 0 || begins) && wanted > 0 {
-            if let Some(why) = self.gate(service) {
-                return draft.wait(&service.name, why);
-            }
+        if (missing > 0 || begins)
+            && wanted > 0
+            && let Some(why) = self.gate(service)
+        {
+            return draft.wait(&service.name, why);
         }
         if missing > 0 && !old.is_empty() {
             let exclusive = self.strategy(service);

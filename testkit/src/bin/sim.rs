@@ -1,5 +1,11 @@
 //! `sim FIRST COUNT`: runs the schedules of COUNT seeds from FIRST on all cores. `sim SEED`: replays one, with its story.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for developers: printing is its purpose"
+)]
+
 use mainstay_testkit::sim::{Report, run};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};

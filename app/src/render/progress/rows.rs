@@ -32,6 +32,8 @@ struct Row {
     state: StepState,
     begun: Instant,
     ended: Option<Instant>,
+    /// What it shows came from the instance itself, after the step that the end of a step is about.
+    of_instance: bool,
     /// Bytes of each layer, done and whole.
     layers: BTreeMap<String, (u64, u64)>,
 }
@@ -39,7 +41,8 @@ struct Row {
 impl Row {
     fn new(name: String) -> Self {
         let (text, layers) = (String::new(), BTreeMap::new());
-        Self { name, text, state: StepState::Running, begun: Instant::now(), ended: None, layers }
+        let (state, begun) = (StepState::Running, Instant::now());
+        Self { name, text, state, begun, ended: None, of_instance: false, layers }
     }
 
     fn set(&mut self, state: StepState, text: String) {
@@ -72,13 +75,18 @@ impl Rows {
             }
             Progress::Step { name, subject, why, state } => {
                 let row = self.row(Key::Subject(subject.clone()), subject.clone());
-                // The end of a step repeats neither its name nor its reason.
+                // The end of a step repeats neither its name nor its reason, and says less than the instance does.
+                if name.is_empty() && row.of_instance && *state == StepState::Done {
+                    return;
+                }
                 let text = if name.is_empty() { row.text.clone() } else { format!("{name}: {}", tame(why)) };
+                row.of_instance = false;
                 row.set(*state, text);
             }
             Progress::Instance { instance, state } => {
                 let row = self.row(Key::Subject(instance.to_string()), instance.to_string());
-                let settled = matches!(state.as_str(), "ready" | "gone" | "removed" | "stopped");
+                row.of_instance = true;
+                let settled = matches!(state.as_str(), "ready" | "exited (0)");
                 let state_of = if settled { StepState::Done } else { StepState::Running };
                 row.set(state_of, tame(state));
             }

@@ -27,7 +27,8 @@ impl Process {
         let from = out.metadata().map_err(file)?.len();
         let err = out.try_clone().map_err(file)?;
         let mut command = Command::new(exe);
-        command.arg("edge").arg("--dir").arg(dir).arg("--workers").arg(workers.to_string());
+        command.arg("edge").arg("--control").arg(dir.join("control.sock"));
+        command.arg("--table").arg(dir.join("table.json")).arg("--workers").arg(workers.to_string());
         if let Some(user) = user {
             command.arg("--user").arg(user);
         }

@@ -35,6 +35,11 @@ pub(super) async fn exec(
         running.nth(nth).cloned().ok_or_else(|| Error::NotRunning(body.service.clone()))?
     };
     let wires = Wires::start(upgrade);
+    if body.command.detach {
+        // Nobody waits for its end; that it could be begun is told.
+        let begun = wires.output.clone();
+        tokio::spawn(async move { finish(&begun, Ok(0)).await });
+    }
     tokio::spawn(async move {
         let ended =
             in_instance(&agent.runtimes, &stack.name, &instance, &body.command, wires.input, &wires.output)
@@ -62,12 +67,18 @@ pub(super) async fn run(
     adapt(&mut alone, &command);
     let image = current.images.get(&service).cloned().unwrap_or_default();
     let docker = agent.runtimes.docker().await?;
-    let one_off_name = format!("{name}-{service}-run-{:x}", crate::clock::now().0);
+    let made_up = || format!("{name}-{service}-run-{:x}", crate::clock::now().0);
+    let one_off_name = command.name.clone().unwrap_or_else(made_up);
     let one_off = OneOff { stack: &current.stack, service: &alone, name: &one_off_name, image: &image };
     let attached = docker.attach_one_off(&one_off).await?;
     let wires = Wires::start(upgrade);
     tokio::spawn(async move {
-        let ended = one_off_to_end(&docker, attached, wires.input, &wires.output).await;
+        let container = attached.container.clone();
+        let mut ended = one_off_to_end(&docker, attached, wires.input, &wires.output).await;
+        if command.remove || ended.is_err() {
+            let removed = docker.remove(&container).await;
+            ended = ended.and_then(|code| removed.map(|()| code).map_err(Error::from));
+        }
         finish(&wires.output, ended).await;
     });
     Ok(switching())
@@ -242,7 +253,7 @@ async fn in_process(
     }
 }
 
-/// Runs an attached container to its end, and removes it.
+/// Runs an attached container to its end.
 async fn one_off_to_end(
     docker: &Docker,
     attached: docker::Attached,
@@ -250,28 +261,28 @@ async fn one_off_to_end(
     output: &mpsc::Sender<Frame>,
 ) -> Result<i32, Error> {
     let docker::Attached { container, input: stdin, output: mut printed } = attached;
-    let run = async {
-        docker.start(&container).await?;
-        let (mut stdin, mut open) = (Some(stdin), true);
-        loop {
-            tokio::select! {
-                piece = printed.next() => match piece? {
-                    Some((stream, bytes)) => if output.send(printed_frame(stream == Output::Stderr, bytes)).await.is_err() { break },
-                    None => break,
-                },
-                typed = input.recv(), if open => match typed {
-                    Some(Frame::Stdin(bytes)) => if let Some(stdin) = stdin.as_mut() { stdin.write(&bytes).await? },
-                    Some(Frame::StdinEnd) => if let Some(stdin) = stdin.take() { stdin.close().await? },
-                    Some(_) => {}
-                    None => open = false,
-                },
-            }
+    docker.start(&container).await?;
+    let (mut stdin, mut open) = (Some(stdin), true);
+    loop {
+        tokio::select! {
+            piece = printed.next() => match piece? {
+                Some((stream, bytes)) => {
+                    if output.send(printed_frame(stream == Output::Stderr, bytes)).await.is_err() {
+                        break;
+                    }
+                }
+                None => break,
+            },
+            typed = input.recv(), if open => match typed {
+                Some(Frame::Stdin(bytes)) => if let Some(stdin) = stdin.as_mut() { stdin.write(&bytes).await? },
+                Some(Frame::StdinEnd) => if let Some(stdin) = stdin.take() { stdin.close().await? },
+                Some(Frame::Resize { rows, columns }) => docker.resize(&container, rows, columns).await?,
+                Some(_) => {}
+                None => open = false,
+            },
         }
-        Ok::<_, Error>(docker.wait(&container).await?)
-    };
-    let code = run.await;
-    docker.remove(&container).await?;
-    code
+    }
+    Ok(docker.wait(&container).await?)
 }
 
 fn printed_frame(stderr: bool, bytes: Bytes) -> Frame {
@@ -287,6 +298,11 @@ fn variables(command: &CommandRequest) -> BTreeMap<String, Secret> {
 /// The service as `run` wants it.
 fn adapt(service: &mut mainstay_model::Service, command: &CommandRequest) {
     if !command.argv.is_empty() {
+        service.command = Some(command.argv.clone());
+    }
+    if let Some(program) = &command.entrypoint {
+        service.entrypoint = Some(vec![program.clone()]);
+        // As with Docker, another entrypoint does away with the command that belonged to the old one.
         service.command = Some(command.argv.clone());
     }
     service.environment.extend(variables(command));

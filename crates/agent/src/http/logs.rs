@@ -82,7 +82,7 @@ async fn tell_lines(
     tell: impl Fn(LogEntry) -> bool,
 ) -> Result<(), Error> {
     let entry = |at: Timestamp, stderr: bool, line: String| {
-        let (service, instance) = (instance.id.service.clone(), instance.id.to_string());
+        let (service, instance) = (instance.id.service.clone(), instance.name.clone());
         LogEntry { at, service, instance, stderr, line }
     };
     let (since, until) = (query.since.map(Timestamp), query.until.map(Timestamp));

@@ -153,6 +153,7 @@ pub(super) async fn stop(
     Json(request): Json<ServicesRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
+    stack.grace(request.timeout);
     let services = meant(&agent, &stack, request).await?;
     ask(&stack, Transition::Stop { services: services.clone() }, Until::Stopped(services)).await
 }
@@ -175,6 +176,7 @@ pub(super) async fn restart(
     Json(request): Json<ServicesRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
+    stack.grace(request.timeout);
     let services = meant(&agent, &stack, request).await?;
     let at = clock::now();
     let running: BTreeSet<_> = {
@@ -264,7 +266,10 @@ pub(super) async fn events(
                 return;
             }
         }
-        while query.follow {
+        if !query.follow {
+            return;
+        }
+        loop {
             match live.recv().await {
                 Ok(event) => {
                     if tell.send(event).is_err() {

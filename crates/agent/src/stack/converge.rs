@@ -4,22 +4,34 @@ use super::{Order, Sight, Task};
 use crate::carry::Landed;
 use crate::observe::{look, with_health};
 use crate::service::{Control, News, ServiceHandle};
-use crate::{Agent, Error, clock};
+use crate::{Error, clock};
 use mainstay_api::Progress;
-use mainstay_host::docker::News as DockerNews;
-use mainstay_model::{Health, InstanceState, Plan, RuntimeKind, Seen, StackName, Step, StepKey, Timestamp};
+use mainstay_model::{Health, InstanceState, Plan, RuntimeKind, Seen, Step, StepKey, Timestamp};
 use mainstay_plan::{Blueprint, Input, in_rotation, next};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Looked at again even when nothing is heard: events can be missed.
+/// Nobody tells when the edge ends; it is asked this often, which costs a few bytes over a socket.
 const IDLE: Duration = Duration::from_secs(5);
+/// The host is looked at again even when nothing is heard: an event can be missed, though none was seen to be.
+const TRUSTED: Duration = Duration::from_secs(60);
 /// How often the edge is asked what is still open while something drains.
 const DRAINING: Duration = Duration::from_millis(50);
 /// Rests this long after the first of several things that happen together.
 const TOGETHER: Duration = Duration::from_millis(1);
+
+/// How much of the world is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Glance {
+    /// What was heard says it all.
+    Nothing,
+    /// What the edge has still open; many times a second while something drains.
+    Edge,
+    /// Everything.
+    Host,
+}
 
 impl Task {
     pub(super) async fn run(
@@ -28,28 +40,47 @@ impl Task {
         mut heard: mpsc::UnboundedReceiver<News>,
     ) {
         let shutdown = self.agent.shutdown.clone();
-        let mut look_again = true;
+        let mut sight = Glance::Host;
         loop {
-            if look_again {
-                let needs = self.runtimes();
-                self.observed = look(&self.agent, &self.name, &needs).await;
-            }
+            self.look(sight).await;
             self.adopt();
             with_health(&mut self.observed, &self.healths);
             self.probe();
             let wake = self.decide().await;
-            look_again = tokio::select! {
+            sight = tokio::select! {
                 () = shutdown.cancelled() => return,
                 order = inbox.recv() => match order {
-                    Some(order) => { self.take(order).await; true }
+                    Some(order) => { self.take(order).await; Glance::Host }
                     None => return,
                 },
                 Some(news) = heard.recv() => self.hear(news).await,
-                () = tokio::time::sleep(wake) => true,
+                () = tokio::time::sleep(wake) => Glance::Edge,
             };
             tokio::time::sleep(TOGETHER).await;
             while let Ok(news) = heard.try_recv() {
-                look_again |= self.hear(news).await;
+                sight = sight.max(self.hear(news).await);
+            }
+            while let Ok(order) = inbox.try_recv() {
+                self.take(order).await;
+                sight = Glance::Host;
+            }
+        }
+    }
+
+    /// Looks at as much as may have changed.
+    async fn look(&mut self, glance: Glance) {
+        let blind = self.observed.instances.values().any(|seen| matches!(seen, Seen::Unknown(_)));
+        let deaf = !self.runtimes().is_subset(&self.hears);
+        let patience = if blind || deaf { IDLE } else { TRUSTED };
+        let now = tokio::time::Instant::now();
+        let old = self.looked.is_none_or(|at| now.saturating_duration_since(at) >= patience);
+        match glance {
+            Glance::Nothing if !old => {}
+            Glance::Edge if !old => self.observed.edge = self.agent.edge.status().await,
+            _ => {
+                let needs = self.runtimes();
+                self.observed = look(&self.agent, &self.name, &needs).await;
+                self.looked = Some(now);
             }
         }
     }
@@ -122,21 +153,21 @@ impl Task {
         due.map_or(most, |due| due.min(most))
     }
 
-    /// True when the host has to be looked at again because of what was heard.
-    async fn hear(&mut self, news: News) -> bool {
+    /// What has to be looked at again because of what was heard.
+    async fn hear(&mut self, news: News) -> Glance {
         match news {
             News::Landed { key, outcome } => {
                 self.busy.remove(&key);
                 self.landed(key, outcome).await;
-                true
+                Glance::Host
             }
             News::Health { instance, since, health } => {
                 self.healths.insert(instance, (since, health));
-                false
+                Glance::Nothing
             }
             News::JobLine { service, line } => {
                 self.tell(&Progress::Job { service, line });
-                false
+                Glance::Nothing
             }
         }
     }
@@ -187,7 +218,8 @@ impl Task {
 
     pub(super) fn show(&self) {
         let (state, observed, waiting) = (self.state.clone(), self.observed.clone(), self.waiting.clone());
-        self.show.send_replace(Sight { state, observed, waiting });
+        let looked = self.looked.is_some();
+        self.show.send_replace(Sight { state, observed, waiting, looked });
     }
 
     /// Tells what changed about instances since the last look.
@@ -225,6 +257,9 @@ impl Task {
     async fn take(&mut self, order: Order) {
         match order {
             Order::Look => {}
+            Order::Grace(grace) => self.grace = Some(grace),
+            Order::Hears(runtime, true) => drop(self.hears.insert(runtime)),
+            Order::Hears(runtime, false) => drop(self.hears.remove(&runtime)),
             Order::Record { transition, waiter, answer } => {
                 let outcome = self.command(&transition).await;
                 if outcome.is_ok() {
@@ -235,76 +270,6 @@ impl Task {
             }
         }
     }
-}
-
-/// Follows the Engine's events for a stack, once there is an Engine, for as long as its task runs.
-pub(super) fn watch_docker(agent: Arc<Agent>, stack: StackName, orders: mpsc::WeakUnboundedSender<Order>) {
-    tokio::spawn(async move {
-        let docker = loop {
-            if let Some(docker) = agent.runtimes.connected().await {
-                break docker;
-            }
-            tokio::select! {
-                () = agent.shutdown.cancelled() => return,
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            }
-        };
-        let mut events = docker.events(Some(&stack));
-        loop {
-            let news = tokio::select! {
-                () = agent.shutdown.cancelled() => return,
-                news = events.next() => news,
-            };
-            if let DockerNews::Lost(error) = &news {
-                tracing::debug!(%error, "lost the Engine's events");
-            }
-            match orders.upgrade() {
-                Some(orders) => drop(orders.send(Order::Look)),
-                None => return,
-            }
-        }
-    });
-}
-
-/// Follows what happens to native instances of a stack for as long as its task runs.
-pub(super) fn watch_native(agent: Arc<Agent>, stack: StackName, orders: mpsc::WeakUnboundedSender<Order>) {
-    tokio::spawn(async move {
-        let mut changes = match agent.runtimes.native.changes() {
-            Ok(changes) => changes,
-            Err(error) => {
-                tracing::warn!(%error, "cannot watch native instances; they are looked at every few seconds");
-                return;
-            }
-        };
-        loop {
-            let change = tokio::select! {
-                () = agent.shutdown.cancelled() => return,
-                change = changes.next() => change,
-            };
-            match (change, orders.upgrade()) {
-                (Ok(change), Some(orders)) if change.stack == stack => drop(orders.send(Order::Look)),
-                (Ok(_), Some(_)) => {}
-                (Err(error), _) => {
-                    tracing::warn!(%error, "no longer watch native instances");
-                    return;
-                }
-                (_, None) => return,
-            }
-        }
-    });
-}
-
-/// An edge that was replaced may have lost requests under way, and surely its counts.
-pub(super) fn watch_edge(agent: &Agent, orders: mpsc::WeakUnboundedSender<Order>) {
-    let mut revivals = agent.edge.revivals();
-    tokio::spawn(async move {
-        while revivals.changed().await.is_ok() {
-            match orders.upgrade() {
-                Some(orders) => drop(orders.send(Order::Look)),
-                None => return,
-            }
-        }
-    });
 }
 
 /// When something that failed `times` in a row is tried again.

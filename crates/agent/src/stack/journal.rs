@@ -75,7 +75,8 @@ impl Task {
 
     async fn record(&mut self, transition: &Transition) -> Result<(), Error> {
         let after = apply(&self.state, transition);
-        if let (Transition::Settle, Some(deploy)) = (transition, &self.state.deploy) {
+        if let (Transition::Settle | Transition::Down { .. }, Some(deploy)) = (transition, &self.state.deploy)
+        {
             self.mark(deploy).await?;
         }
         crash::point("before a record");
@@ -96,6 +97,7 @@ impl Task {
         match transition {
             Transition::Begin { to, .. } => {
                 self.failures.clear();
+                self.grace = None;
                 self.event(EventKind::DeployStarted, None, None, format!("release {to} is being deployed"));
             }
             Transition::Switch { .. } => {
@@ -112,7 +114,7 @@ impl Task {
             Transition::Fail { failure } => {
                 self.event(EventKind::DeployFailed, failure.service.clone(), None, failure.why.clone())
             }
-            Transition::Settle => self.settled(before).await,
+            Transition::Settle | Transition::Down { .. } => self.settled(before).await,
             Transition::Gone => {
                 self.agent.runtimes.remove_native_jobs(&self.name).await;
                 self.agent.edge.forget(&self.name).await;
@@ -124,8 +126,8 @@ impl Task {
     /// Notes how a deploy ends, before it has: who comes back after a crash in between settles it once more.
     async fn mark(&self, deploy: &Deploy) -> Result<(), Error> {
         let ending = match &deploy.phase {
-            Phase::Undoing { .. } => Ending::Failed,
-            _ => Ending::Served,
+            Phase::Undoing { .. } | Phase::Proving => Ending::Failed,
+            Phase::Switched { .. } => Ending::Served,
         };
         self.agent.journal.mark_release(&self.name, deploy.to, ending).await?;
         crash::point("after a release was marked");
@@ -133,18 +135,12 @@ impl Task {
     }
 
     async fn settled(&mut self, before: &StackState) {
-        let state = self.state.clone();
-        self.waiters.retain(|waiter| match waiter.settled(before, &state) {
-            Some(outcome) => {
-                waiter.tell(Progress::Done { outcome });
-                false
-            }
-            None => true,
-        });
+        self.tell_settled(before);
         let Some(deploy) = &before.deploy else { return };
         let (kind, text) = match &deploy.phase {
             Phase::Undoing { .. } => (EventKind::DeployUndone, "was undone"),
-            _ => (EventKind::DeployFinished, "is deployed"),
+            Phase::Proving => (EventKind::DeployUndone, "was given up"),
+            Phase::Switched { .. } => (EventKind::DeployFinished, "is deployed"),
         };
         self.event(kind, None, None, format!("release {} {text}", deploy.to));
         let name = &self.name;
@@ -155,6 +151,19 @@ impl Task {
         if let Some(docker) = self.agent.runtimes.connected().await {
             let _ = docker.remove_jobs(name).await;
         }
+    }
+
+    /// Tells those who wait for a deploy. Who is told and asks must see it: shown first.
+    fn tell_settled(&mut self, before: &StackState) {
+        self.show();
+        let state = self.state.clone();
+        self.waiters.retain(|waiter| match waiter.settled(before, &state) {
+            Some(outcome) => {
+                waiter.tell(Progress::Done { outcome });
+                false
+            }
+            None => true,
+        });
     }
 
     /// Tells those whose wish has come true.

@@ -73,7 +73,11 @@ impl Task {
             Some(number) => self.blueprints.get(&number),
             None => self.blueprints.values().next_back(),
         };
-        Some(Order { step: step.clone(), blueprint: Arc::clone(blueprint?), known: instance })
+        let mut step = step.clone();
+        if let (Step::Stop { grace_ms, .. }, Some(grace)) = (&mut step, self.grace) {
+            *grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        }
+        Some(Order { step, blueprint: Arc::clone(blueprint?), known: instance })
     }
 
     /// Networks and volumes are nobody's own; whichever service comes first carries their steps.

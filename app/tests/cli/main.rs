@@ -1,0 +1,10 @@
+//! The command line from outside: what is typed, what is printed, how it ends.
+
+#![allow(clippy::unwrap_used)] // All of it is tests.
+
+mod bad_input;
+mod codes;
+mod demo;
+mod help;
+mod life;
+mod sandbox;

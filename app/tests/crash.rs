@@ -1,6 +1,13 @@
 //! The agent is killed at every crash point of an `up`, a redeploy and a redeploy that fails, and started again:
 //! nothing may be lost. The points are counted up until one is never reached.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and shows what it saw"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,13 @@
 //! `kill -9` of everything else: the edge, agent and edge together, instances, shims; and services that end by
 //! themselves.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and shows what it saw"
+)]
+
 mod support;
 
 use serde_json::Value;

@@ -64,7 +64,7 @@ async fn the_model_and_real_processes_end_in_the_same_observation() {
     let release = fixture::release(1, fixture::stack([service]));
     let blueprints = BTreeMap::from([(1, Arc::new(Blueprint::new(release)))]);
     for seed in 0..SEEDS {
-        let (mut rng, host, mut world) = (Rng::new(seed), Host::new(), World::new());
+        let (mut rng, host, mut world) = (Rng::new(seed), Host::new(), World::default());
         let mut story = Vec::new();
         for _ in 0..STEPS {
             let step = choose(&mut rng);

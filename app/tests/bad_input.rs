@@ -1,5 +1,12 @@
 //! Bad input and a hostile host: one clear error with its code and exit status, and nothing changes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and shows what it saw"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;

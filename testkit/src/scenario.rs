@@ -29,7 +29,7 @@ pub struct Scenario {
 
 impl Default for Scenario {
     fn default() -> Self {
-        let (world, state) = (World::new(), StackState::default());
+        let (world, state) = (World::default(), StackState::default());
         let (blueprints, behaviours, began) = (BTreeMap::new(), BTreeMap::new(), world.time);
         Self { world, state, blueprints, behaviours, began, story: String::new(), last: String::new() }
     }

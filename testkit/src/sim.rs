@@ -83,7 +83,7 @@ impl Sim {
         Self {
             rng: Rng::new(seed),
             seed,
-            world: World::new(),
+            world: World::default(),
             state: StackState::default(),
             blueprints: BTreeMap::new(),
             behaviours: BTreeMap::new(),

@@ -55,8 +55,9 @@ pub struct World {
     addresses: u8,
 }
 
-impl World {
-    pub fn new() -> Self {
+impl Default for World {
+    /// An empty host.
+    fn default() -> Self {
         Self {
             time: 1_000_000,
             skew: 0,
@@ -70,7 +71,9 @@ impl World {
             addresses: 0,
         }
     }
+}
 
+impl World {
     pub fn now(&self) -> Timestamp {
         Timestamp(self.time + self.skew)
     }

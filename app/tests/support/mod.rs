@@ -193,17 +193,19 @@ impl Site {
 
     /// Instances by id.
     pub fn instances(&self) -> BTreeMap<String, Value> {
-        let view = self.view();
-        let services = view["services"].as_array().unwrap().iter();
-        let all = services.flat_map(|s| s["instances"].as_array().unwrap().clone());
-        all.map(|i| (i["id"].as_str().unwrap().to_owned(), i)).collect()
+        instances(&self.view())
     }
 
     /// Waits until no deploy is under way and every service has what it should have, then gives the release.
     pub fn settled(&self) -> Option<u64> {
+        self.settled_view()["release"].as_u64()
+    }
+
+    /// The same, with all that is seen; nothing where the stack is not known.
+    pub fn settled_view(&self) -> Value {
         until("the stack settles", || {
             if self.get("/v1/stacks")?.as_array()?.is_empty() {
-                return Some(None);
+                return Some(Value::Null);
             }
             let view = self.get("/v1/stacks/shop")?;
             let whole = |service: &Value| {
@@ -212,7 +214,8 @@ impl Site {
                 Some(ready) == service["replicas"].as_u64() && ready == instances.len() as u64
             };
             let services = view["services"].as_array()?;
-            (view["deploy"].is_null() && services.iter().all(whole)).then(|| view["release"].as_u64())
+            let settled = view["deploy"].is_null() && services.iter().all(whole);
+            settled.then(|| view.clone())
         })
     }
 
@@ -262,6 +265,13 @@ impl Drop for Site {
     }
 }
 
+/// Instances of a view by id.
+pub fn instances(view: &Value) -> BTreeMap<String, Value> {
+    let services = view["services"].as_array().unwrap().iter();
+    let all = services.flat_map(|s| s["instances"].as_array().unwrap().clone());
+    all.map(|i| (i["id"].as_str().unwrap().to_owned(), i)).collect()
+}
+
 /// Looks until there is what is looked for.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
@@ -274,9 +284,9 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A port that nobody listens on, below those that the kernel hands out to clients, so that none takes it.
+/// A port that nobody listens on, below those that native instances and clients are given, so that none takes it.
 pub fn free_port() -> u16 {
-    let begin = 20_000 + (std::process::id() % 10_000) as u16;
+    let begin = 10_000 + (std::process::id() % 9_900) as u16;
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     // Tests that run at once in one process must not choose the same.
     static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);

@@ -28,7 +28,9 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
         steady::supervise(view, draft, from);
     }
     leave::advance(view, draft, |_| false);
-    if clean && !draft.has_records() {
+    // What came back takes requests before the swap is forgotten: an agent that dies in between knows of no health, and
+    // nothing would hold requests any more.
+    if clean && crate::route::in_force(view, draft) && !draft.has_records() {
         draft.record(Transition::Settle, "everything of the failed deploy is gone");
     }
 }

@@ -62,7 +62,10 @@ impl Native {
     /// Instances live in `<state_dir>/native`; shims are started as `<exe> shim <dir>`.
     pub fn new(state_dir: impl Into<PathBuf>, exe: impl Into<PathBuf>) -> Self {
         // Begins anywhere, so that a port just given up is not the first to be given again after a restart.
-        let next_port = Arc::new(AtomicU32::new((now() & 0xffff_ffff) as u32));
+        // Spread widely: agents that start together on one host must not choose the same ports.
+        let seed =
+            now().wrapping_add(u64::from(std::process::id()) << 20).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let next_port = Arc::new(AtomicU32::new((seed >> 32) as u32));
         Self { root: state_dir.into().join("native"), exe: exe.into(), next_port }
     }
 

@@ -9,6 +9,7 @@ mod inside;
 mod jobs;
 mod life;
 mod logs;
+mod model;
 mod outlive;
 mod rights;
 mod support;

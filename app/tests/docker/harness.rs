@@ -22,11 +22,15 @@ pub struct Site {
     agent: Option<Child>,
 }
 
-/// Runs `test` on an Engine, which `./test` starts.
-pub fn run(engine: &str, name: &str, test: fn(&mut Site)) {
+/// The address of an Engine, which `./test` starts.
+pub fn docker_host(engine: &str) -> String {
     let variable = format!("MAINSTAY_TEST_DOCKER_{engine}");
-    let docker_host =
-        std::env::var(&variable).unwrap_or_else(|_| panic!("{variable} names no Engine; run ./test"));
+    std::env::var(&variable).unwrap_or_else(|_| panic!("{variable} names no Engine; run ./test"))
+}
+
+/// Runs `test` on an Engine.
+pub fn run(engine: &str, name: &str, test: fn(&mut Site)) {
+    let docker_host = docker_host(engine);
     let project = format!("mst-app-{}-{}", engine.to_lowercase(), name.replace('_', "-"));
     let mut site = Site::new(docker_host, project);
     site.start_agent();

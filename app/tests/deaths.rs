@@ -84,6 +84,8 @@ fn an_edge_without_an_agent_serves_from_its_table() {
     let edge = site.edge_pid().unwrap();
     site.kill_agent();
     processes::kill(edge);
+    // One that finds another alive does not start.
+    until("the edge is gone", || (!processes::of(site.dir()).iter().any(|p| p.pid == edge)).then_some(()));
     let dir = site.state_dir().join("edge");
     let mut alone = Command::new(BIN);
     alone.arg("edge").arg("--dir").arg(&dir).stdout(Stdio::null());

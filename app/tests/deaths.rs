@@ -91,11 +91,19 @@ fn an_edge_without_an_agent_serves_from_its_table() {
     let edge = site.edge_pid().unwrap();
     site.kill_agent();
     processes::kill(edge);
+    // One that finds another alive does not start.
+    until("the edge is gone", || (!processes::of(site.dir()).iter().any(|p| p.pid == edge)).then_some(()));
     let dir = site.state_dir().join("edge");
     let mut alone = Command::new(BIN);
-    alone.arg("edge").arg("--dir").arg(&dir).stdout(Stdio::null());
+    alone
+        .arg("edge")
+        .arg("--control")
+        .arg(dir.join("control.sock"))
+        .arg("--table")
+        .arg(dir.join("table.json"));
+    alone.stdout(Stdio::null());
     let mut alone = alone.spawn().unwrap();
-    until("it serves alone", || version(site.port, "web.test").map_err(|e| eprintln!("{e}")).ok());
+    until("it serves alone", || version(site.port, "web.test").ok());
     let load = Load::begin(site.port, &["web.test", "beat.test"]);
     assert!(site.start_agent(None));
     until("the agent takes it over", || site.edge_pid().filter(|pid| *pid == alone.id() as i32));

@@ -35,7 +35,7 @@ pub fn is_shim(process: &Process) -> bool {
 }
 
 pub fn is_edge(process: &Process) -> bool {
-    process.words.contains(" edge --dir ")
+    process.words.contains(" edge --control ")
 }
 
 pub fn is_agent(process: &Process) -> bool {

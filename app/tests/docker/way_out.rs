@@ -27,7 +27,8 @@ fn dependencies_start_in_order_and_compose_sees_and_ends_them(site: &mut Site) {
     let text = site.ok(&["up"]);
     let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no `{what}` in {text}"));
     assert!(
-        at("store.1.1 ready") < at("start migrate.1.1") && at("migrate.1.1 exited (0)") < at("start web.1.1")
+        at("store.1.1 ready") < at("create migrate.1.1:")
+            && at("migrate.1.1 exited (0)") < at("create web.1.1:")
     );
     assert_eq!(site.page().unwrap(), "hello");
     let seen = site.docker_compose(&["ps", "-a", "--format", "{{.Service}} {{.State}}"]);

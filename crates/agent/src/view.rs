@@ -1,6 +1,6 @@
 //! What people are shown of a stack. No secret gets in here.
 
-use crate::stack::StackHandle;
+use crate::stack::{Sight, StackHandle};
 use crate::{Agent, Error};
 use mainstay_api::{
     InstanceView, ReleaseStatus, ReleaseView, RouteView, ServiceView, StackSummary, StackView,
@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Time between the two readings that make a rate.
 const SAMPLE: Duration = Duration::from_millis(200);
 
-/// Everything `ps` shows.
+/// Everything `ps` shows, out of one sight: borrowing it anew while it is borrowed would wait for ever behind a writer.
 pub(crate) async fn stack(agent: &Agent, stack: &StackHandle) -> Result<StackView, Error> {
     let sight = stack.sight.borrow().clone();
     let deploy = sight.state.deploy.as_ref();
@@ -27,14 +27,16 @@ pub(crate) async fn stack(agent: &Agent, stack: &StackHandle) -> Result<StackVie
     let usage = usage(agent, stack).await;
     let edge = blueprint.as_ref().and_then(|b| b.release.stack.edge.http);
     let services = blueprint.iter().flat_map(Blueprint::services);
-    let mut views: Vec<_> = services.map(|s| service(agent, stack, edge, s, &usage)).collect();
+    let mut views: Vec<_> = services.map(|s| service(agent, &stack.name, &sight, s, edge, &usage)).collect();
     let known = |i: &&Instance| views.iter().any(|v| v.name == i.id.service);
     let mut strangers: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for instance in sight.observed.all().filter(|i| !known(i)) {
-        strangers
-            .entry(instance.id.service.clone())
-            .or_default()
-            .push(instance_view(stack, instance, &usage));
+        strangers.entry(instance.id.service.clone()).or_default().push(instance_view(
+            &stack.name,
+            &sight,
+            instance,
+            &usage,
+        ));
     }
     views.extend(strangers.into_iter().map(|(name, instances)| ServiceView {
         name,
@@ -76,14 +78,14 @@ async fn release(
 
 fn service(
     agent: &Agent,
-    stack: &StackHandle,
-    edge: Option<SocketAddr>,
+    stack: &StackName,
+    sight: &Sight,
     service: &Service,
+    edge: Option<SocketAddr>,
     usage: &Usage,
 ) -> ServiceView {
-    let sight = stack.sight.borrow();
     let mine = sight.observed.all().filter(|i| i.id.service == service.name);
-    let mut instances: Vec<_> = mine.map(|i| instance_view(stack, i, usage)).collect();
+    let mut instances: Vec<_> = mine.map(|i| instance_view(stack, sight, i, usage)).collect();
     if service.resources.memory.is_none() {
         // What the Engine reports then is the memory of the host.
         instances.iter_mut().for_each(|instance| instance.memory_limit = None);
@@ -129,8 +131,7 @@ fn routes(agent: &Agent, edge: Option<SocketAddr>, service: &Service) -> Vec<Rou
     service.routes.iter().map(of_route).chain(published).collect()
 }
 
-fn instance_view(stack: &StackHandle, instance: &Instance, usage: &Usage) -> InstanceView {
-    let sight = stack.sight.borrow();
+fn instance_view(stack: &StackName, sight: &Sight, instance: &Instance, usage: &Usage) -> InstanceView {
     let (state, since, exit_code) = match instance.state {
         InstanceState::Created => ("created", None, None),
         InstanceState::Running { since } => ("running", Some(since), None),
@@ -146,7 +147,7 @@ fn instance_view(stack: &StackHandle, instance: &Instance, usage: &Usage) -> Ins
         (InstanceState::Exited { oom: true, .. }, _) => ("", "killed for lack of memory".into()),
         _ => ("", String::new()),
     };
-    let name = format!("{}/{}", stack.name, instance.id);
+    let name = format!("{stack}/{}", instance.id);
     let takes = |u: &mainstay_model::table::Upstream| u.targets.iter().any(|t| t.instance == name);
     let used = usage.get(&instance.id.to_string());
     InstanceView {

@@ -8,7 +8,7 @@ use mainstay_api::{
 use mainstay_host::journal::ReleaseStatus as Kept;
 use mainstay_model::{
     EventKind, Health, HostPattern, Instance, InstanceState, Phase, Protocol, ReleaseNumber, RuntimeKind,
-    Seen, Service, Timestamp, Wish,
+    Seen, Service, StackName, Timestamp, Wish,
 };
 use mainstay_plan::{Blueprint, CRASH_LOOP};
 use std::collections::BTreeMap;

@@ -81,7 +81,9 @@ pub(crate) async fn provide(
     let mut ids = BTreeMap::new();
     // Services that share an image share its build.
     let mut provided: BTreeMap<String, String> = BTreeMap::new();
-    for service in services {
+    // What one service builds another may only name: builds come first.
+    let (builds, others): (Vec<&Service>, Vec<&Service>) = services.iter().partition(|s| s.build.is_some());
+    for service in builds.into_iter().chain(others) {
         let Some(need) = needs.get(&service.name) else { continue };
         let image = reference(&request.stack, service);
         let shared = provided.get(&image).cloned().filter(|_| !matches!(need, Need::There(_)));

@@ -2,8 +2,7 @@
 
 use mainstay_host::docker::{Creation, Docker, LogRequest};
 use mainstay_model::{
-    EdgeSettings, Instance, InstanceId, Network, NetworkAttachment, Readiness, Resources, RestartPolicy,
-    Service, ServiceName, Stack, StackName,
+    EdgeSettings, Instance, InstanceId, Network, Readiness, RestartPolicy, Service, Stack, StackName,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -50,57 +49,11 @@ pub fn run(variable: &str, name: &str, test: impl AsyncFn(&mut Site)) {
 /// A service that runs `script` in a shell.
 pub fn service(name: &str, script: &str) -> Service {
     Service {
-        name: ServiceName::new(name).unwrap(),
         image: Some(IMAGE.to_owned()),
-        build: None,
-        pull_policy: None,
-        platform: None,
         command: Some(["/bin/sh", "-c", script].map(str::to_owned).into()),
-        entrypoint: None,
-        environment: BTreeMap::new(),
-        ports: Vec::new(),
-        expose: Vec::new(),
-        mounts: Vec::new(),
-        networks: [("default".to_owned(), NetworkAttachment::default())].into(),
-        network_mode: None,
-        depends_on: BTreeMap::new(),
         readiness: Readiness::Image,
         restart: RestartPolicy::No,
-        resources: Resources::default(),
-        replicas: 1,
-        logging: None,
-        labels: BTreeMap::new(),
-        user: None,
-        group_add: Vec::new(),
-        working_dir: None,
-        init: None,
-        stop_signal: None,
-        stop_grace_period: Duration::from_secs(10),
-        container_name: None,
-        hostname: None,
-        domainname: None,
-        extra_hosts: BTreeMap::new(),
-        dns: Vec::new(),
-        dns_search: Vec::new(),
-        dns_opt: Vec::new(),
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        privileged: false,
-        read_only: false,
-        security_opt: Vec::new(),
-        sysctls: BTreeMap::new(),
-        ulimits: BTreeMap::new(),
-        shm_size: None,
-        tty: false,
-        stdin_open: false,
-        devices: Vec::new(),
-        pid: None,
-        ipc: None,
-        secrets: Vec::new(),
-        configs: Vec::new(),
-        profiles: Vec::new(),
-        routes: Vec::new(),
-        release_job: None,
+        ..mainstay_testkit::fixture::service(name)
     }
 }
 

@@ -2,8 +2,7 @@
 
 use mainstay_host::native::{LogLine, Native, NativeError};
 use mainstay_model::{
-    Instance, InstanceId, InstanceState, Readiness, Resources, RestartPolicy, Secret, Service, ServiceName,
-    StackName,
+    Instance, InstanceId, InstanceState, Readiness, RestartPolicy, Secret, Service, ServiceName, StackName,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -128,57 +127,12 @@ pub fn shell(script: &str) -> Service {
 
 pub fn service(command: &[&str]) -> Service {
     Service {
-        name: ServiceName::new("app").unwrap(),
         image: None,
-        build: None,
-        pull_policy: None,
-        platform: None,
         command: Some(command.iter().map(|word| (*word).to_owned()).collect()),
-        entrypoint: None,
-        environment: BTreeMap::new(),
-        ports: Vec::new(),
-        expose: Vec::new(),
-        mounts: Vec::new(),
         networks: BTreeMap::new(),
-        network_mode: None,
-        depends_on: BTreeMap::new(),
         readiness: Readiness::Running,
         restart: RestartPolicy::No,
-        resources: Resources::default(),
-        replicas: 1,
-        logging: None,
-        labels: BTreeMap::new(),
-        user: None,
-        group_add: Vec::new(),
-        working_dir: None,
-        init: None,
-        stop_signal: None,
-        stop_grace_period: Duration::from_secs(10),
-        container_name: None,
-        hostname: None,
-        domainname: None,
-        extra_hosts: BTreeMap::new(),
-        dns: Vec::new(),
-        dns_search: Vec::new(),
-        dns_opt: Vec::new(),
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        privileged: false,
-        read_only: false,
-        security_opt: Vec::new(),
-        sysctls: BTreeMap::new(),
-        ulimits: BTreeMap::new(),
-        shm_size: None,
-        tty: false,
-        stdin_open: false,
-        devices: Vec::new(),
-        pid: None,
-        ipc: None,
-        secrets: Vec::new(),
-        configs: Vec::new(),
-        profiles: Vec::new(),
-        routes: Vec::new(),
-        release_job: None,
+        ..mainstay_testkit::fixture::service("app")
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::clock::Deadline;
 use crate::table::Kind;
 use crate::worker::Worker;
-use crate::{h1, tunnel};
+use crate::{h1, tls, tunnel};
 use rustix::net::SocketFlags;
 use std::future::poll_fn;
 use std::io;
@@ -56,6 +56,9 @@ fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: Sock
         // be told so.
         Some(Kind::Http) | None => {
             tokio::task::spawn_local(async move { h1::serve(&open.0, stream, peer).await });
+        }
+        Some(Kind::Https) => {
+            tokio::task::spawn_local(async move { tls::serve(&open.0, stream, peer).await });
         }
         Some(Kind::Tcp(_)) => {
             tokio::task::spawn_local(async move { tunnel::serve_tcp(&open.0, stream, address).await });

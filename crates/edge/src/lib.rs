@@ -11,6 +11,7 @@
 mod accept;
 mod balance;
 mod buffer;
+mod client;
 mod clock;
 mod connect;
 pub mod control;
@@ -26,6 +27,7 @@ mod shared;
 mod status;
 mod table;
 mod target;
+mod tls;
 mod transport;
 mod tunnel;
 mod websocket;

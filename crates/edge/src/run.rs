@@ -5,6 +5,7 @@
 use crate::control::server::Control;
 use crate::privileges::{self, PrivilegeError, User};
 use crate::shared::Shared;
+use crate::tls::Tls;
 use crate::{clock, persist, worker};
 use std::fs;
 use std::io;
@@ -27,7 +28,8 @@ const SIGNAL_GRACE: clock::Millis = 30_000;
 pub struct Config {
     /// Where its control socket is made. A dead one there is replaced, a live one is an error.
     pub control: PathBuf,
-    /// Where the table is kept. Its directory must be writable for `user`.
+    /// Where the table is kept. Its directory must be writable for `user`; beside it, in `tls`, is what must outlive
+    /// the process of TLS: the keys of session tickets.
     pub table: PathBuf,
     /// Worker threads; one per core is right.
     pub workers: usize,
@@ -47,6 +49,9 @@ pub enum Error {
     /// The user could not be changed.
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
+    /// TLS could not be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
     /// A runtime or thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -60,7 +65,8 @@ pub fn run(config: Config) -> Result<(), Error> {
     let runtime = runtime().map_err(Error::Thread)?;
     let socket = runtime.block_on(async { make_socket(&control) })?;
     let made = fs::metadata(&control).map(|m| m.ino()).ok();
-    let shared = Arc::new(Shared::new(workers));
+    let shared = Arc::new(Shared::new(workers, Tls::new().map_err(Error::Tls)?));
+    let own = table.with_file_name("tls");
     let (orders, received): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
     let server = Rc::new(Control::new(shared.clone(), orders, table));
     // Privileged ports of the table on disk are bound before the privilege is given up.
@@ -68,6 +74,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     if let Some(user) = user {
         privileges::become_user(user)?;
     }
+    shared.tls.keep_tickets_in(&own);
     let (ended, mut all_ended) = mpsc::channel::<()>(1);
     let mut threads = Vec::new();
     for (index, orders) in received.into_iter().enumerate() {
@@ -83,6 +90,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     runtime.block_on(async {
         tokio::task::spawn_local(server.clone().serve(socket));
         tokio::task::spawn_local(obey_signals(server));
+        tokio::task::spawn_local(async move { shared.tls.watch().await });
         // Nothing is ever sent: this ends when the last worker has dropped its end.
         all_ended.recv().await;
     });

@@ -6,6 +6,7 @@
 use crate::clock::{Millis, NEVER};
 use crate::table::{Registry, Table};
 use crate::target::UpstreamState;
+use crate::tls::Tls;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ pub(crate) const UNROUTED: &str = "-";
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
+    pub(crate) tls: Tls,
     /// Answers without an upstream.
     pub(crate) unrouted: Arc<UpstreamState>,
     /// Requests and connections now held, over all upstreams.
@@ -31,9 +33,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize, tls: Tls) -> Self {
         Self {
             registry: Registry::new(workers),
+            tls,
             unrouted: Arc::new(UpstreamState::new(UNROUTED, workers)),
             held: AtomicUsize::new(0),
             epoch: AtomicU64::new(0),

@@ -69,6 +69,7 @@ pub(crate) struct Upstream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Http,
+    Https,
     /// Index into [`Table::upstreams`].
     Tcp(usize),
 }
@@ -170,6 +171,7 @@ impl Registry {
         for listener in &model.listeners {
             let kind = match &listener.kind {
                 ListenerKind::Http => Kind::Http,
+                ListenerKind::Https => Kind::Https,
                 ListenerKind::Tcp { upstream } => {
                     Kind::Tcp(find(format!("listener {}", listener.address), upstream)?)
                 }

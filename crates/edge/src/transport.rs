@@ -1,15 +1,15 @@
 //! Moving bytes between a socket and a buffer under a deadline.
 //!
-//! Generic over the stream, so that TLS comes in under it. Knows nothing about HTTP.
+//! Generic over the stream. Knows nothing about HTTP.
 
 use crate::buffer::{Buf, Use};
+use crate::client::Watch;
 use crate::clock::{Deadline, Millis};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::tcp::ReadHalf;
 
 /// Why bytes did not move.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +124,27 @@ pub(crate) async fn write_all<W: AsyncWrite + Unpin>(
         done += step;
         armed = false;
     }
-    Ok(())
+    flush(writer, deadline, patience).await
+}
+
+/// Sees to it that what a layer above the socket has taken is on the socket too; sockets themselves keep nothing.
+async fn flush<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    deadline: &Deadline,
+    patience: Millis,
+) -> Result<(), TransportError> {
+    let mut armed = false;
+    poll_fn(|cx| match Pin::new(&mut *writer).poll_flush(cx) {
+        Poll::Ready(done) => Poll::Ready(done.map_err(TransportError::Io)),
+        Poll::Pending => {
+            if !armed {
+                deadline.arm(patience);
+                armed = true;
+            }
+            if deadline.passed(cx) { Poll::Ready(Err(TransportError::TimedOut)) } else { Poll::Pending }
+        }
+    })
+    .await
 }
 
 fn poll_write<W: AsyncWrite + Unpin>(
@@ -155,17 +175,15 @@ fn poll_write<W: AsyncWrite + Unpin>(
 
 /// Whether a client that is only being written to has gone. `watching` is cleared when it turns out to have
 /// sent more: then nothing can be said until that is read.
-pub(crate) fn poll_gone(reader: &mut ReadHalf<'_>, watching: &mut bool, cx: &mut Context<'_>) -> bool {
+pub(crate) fn poll_gone<R: Watch>(reader: &mut R, watching: &mut bool, cx: &mut Context<'_>) -> bool {
     if !*watching {
         return false;
     }
-    let mut byte = [0; 1];
-    match reader.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+    match reader.poll_ended(cx) {
         Poll::Pending => false,
-        Poll::Ready(Ok(0) | Err(_)) => true,
-        Poll::Ready(Ok(_)) => {
-            *watching = false;
-            false
+        Poll::Ready(ended) => {
+            *watching = ended;
+            ended
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::balance;
 use crate::buffer::{Buf, Use};
+use crate::client::Client;
 use crate::clock::{self, Deadline, Millis, NEVER};
 use crate::connect;
 use crate::hold::Held;
@@ -80,8 +81,8 @@ async fn reach(
 }
 
 /// Two connections joined.
-pub(crate) struct Tunnel {
-    client: TcpStream,
+pub(crate) struct Tunnel<C> {
+    client: C,
     upstream: TcpStream,
     to_upstream: Way,
     to_client: Way,
@@ -94,13 +95,15 @@ pub(crate) struct Tunnel {
 struct Way {
     /// Read and not yet written.
     waiting: Option<Buf>,
+    /// Written, but perhaps not yet on the socket.
+    unflushed: bool,
     source_ended: bool,
     done: bool,
 }
 
-impl Tunnel {
-    pub(crate) fn new(client: TcpStream, upstream: TcpStream) -> Self {
-        for stream in [&client, &upstream] {
+impl<C: Client> Tunnel<C> {
+    pub(crate) fn new(mut client: C, upstream: TcpStream) -> Self {
+        for stream in [client.socket(), &upstream] {
             if let Err(error) = probe_when_silent(stream) {
                 tracing::debug!(%error, "no TCP keep-alive");
             }
@@ -194,6 +197,7 @@ impl Way {
                     frames.follow(&buf.filled()[..count]);
                 }
                 *moved = true;
+                self.unflushed = true;
                 buf.consume(count);
                 if buf.is_empty() {
                     self.waiting = None;
@@ -202,8 +206,11 @@ impl Way {
                 ready!(Pin::new(&mut *writer).poll_shutdown(cx))?;
                 self.done = true;
             } else {
-                let count = ready!(transport::poll_fill_slot(reader, &mut self.waiting, Use::Body, cx))?;
-                self.source_ended = count == 0;
+                let read = transport::poll_fill_slot(reader, &mut self.waiting, Use::Body, cx);
+                if read.is_pending() && self.unflushed {
+                    self.unflushed = Pin::new(&mut *writer).poll_flush(cx)?.is_pending();
+                }
+                self.source_ended = ready!(read)? == 0;
             }
         }
         Poll::Ready(Ok(()))

@@ -7,6 +7,7 @@ use crate::{HostPattern, RouteTimeouts, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Everything the edge knows about where requests go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,19 @@ pub struct RouteTable {
     pub routes: Vec<TableRoute>,
     /// What routes and TCP listeners point to, by key (`stack/service:port`).
     pub upstreams: BTreeMap<String, Upstream>,
+    /// Certificates of one's own, in files. Where two are for the same name the earlier is served; clients that ask
+    /// for no name, or for one that none is for, get the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateFiles>,
+}
+
+/// A certificate in files that somebody else keeps up to date.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CertificateFiles {
+    /// PEM: the certificate, then its chain.
+    pub cert: PathBuf,
+    /// PEM: its key (PKCS #8, PKCS #1 or SEC 1).
+    pub key: PathBuf,
 }
 
 /// One listening socket.
@@ -35,8 +49,10 @@ pub struct Listener {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum ListenerKind {
-    /// HTTP/1.1, by the routes of the table.
+    /// HTTP, by the routes of the table.
     Http,
+    /// The same through TLS.
+    Https,
     /// Bytes, to one upstream: a published port.
     Tcp { upstream: String },
 }
@@ -100,4 +116,16 @@ pub struct EdgeStatus {
     /// Answered requests since the edge started, by upstream key and status class (`2xx` …).
     /// Under `-` those that no upstream was chosen for.
     pub requests: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Certificates now served.
+    #[serde(default)]
+    pub certificates: Vec<ServedCertificate>,
+}
+
+/// A certificate that the edge serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedCertificate {
+    /// Host names it is for.
+    pub names: Vec<String>,
+    /// When it ends.
+    pub not_after: Timestamp,
 }

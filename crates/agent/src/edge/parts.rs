@@ -28,6 +28,7 @@ pub(super) fn merged(parts: &Parts) -> RouteTable {
         let fresh = part.listeners.iter().filter(|l| seen.insert(l.address));
         table.listeners.extend(fresh.cloned());
         table.routes.extend(part.routes.iter().cloned());
+        table.certificates.extend(part.certificates.iter().cloned());
         table.upstreams.extend(part.upstreams.iter().map(|(key, upstream)| (key.clone(), upstream.clone())));
     }
     table

@@ -4,13 +4,13 @@
 
 use super::chunked::{self, ChunkError, Decoded, Decoder};
 use crate::buffer::{Buf, Use};
+use crate::client::Watch;
 use crate::clock::{Deadline, Millis};
 use crate::transport::{self, TransportError};
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::tcp::ReadHalf;
 
 /// Data up to this size is copied behind the head and written with it: one call instead of a gathering one,
 /// and copying 8 KiB costs less than the difference.
@@ -79,17 +79,18 @@ pub(crate) struct Passage<'p> {
 impl Passage<'_> {
     /// Writes `head` and then the body: what `slot` holds of it, then what arrives. What follows the body
     /// stays in `slot`. When `watch` is given, its peer is only listening: the passage ends when it goes.
-    pub(crate) async fn run<R, W>(
+    pub(crate) async fn run<R, W, C>(
         mut self,
         head: &mut Vec<u8>,
         reader: &mut R,
         slot: &mut Option<Buf>,
         writer: &mut W,
-        mut watch: Option<&mut ReadHalf<'_>>,
+        mut watch: Option<&mut C>,
     ) -> Result<(), BodyError>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
+        C: Watch,
     {
         let mut watching = watch.is_some();
         loop {
@@ -113,7 +114,8 @@ impl Passage<'_> {
                     Poll::Ready(done) => return Poll::Ready(done.map_err(BodyError::Source)),
                     Poll::Pending => {}
                 }
-                let gone = watch.as_mut().is_some_and(|peer| transport::poll_gone(peer, &mut watching, cx));
+                let gone =
+                    watch.as_mut().is_some_and(|peer| transport::poll_gone(&mut **peer, &mut watching, cx));
                 if gone { Poll::Ready(Err(BodyError::Gone)) } else { Poll::Pending }
             })
             .await?;

@@ -9,6 +9,7 @@ use super::request::{Facts, Prepared};
 use super::response::{self, BadResponse, Ready, Received};
 use crate::balance;
 use crate::buffer::{Buf, Use};
+use crate::client::Client;
 use crate::clock::{self, Deadline, Millis, NEVER};
 use crate::connect::{self, ConnectError};
 use crate::table::{Table, Timeouts};
@@ -20,9 +21,12 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::tcp::ReadHalf;
+
+/// For bodies whose receiver shows by other means that it has gone.
+const NOBODY: Option<&mut ReadHalf<'_>> = None;
 
 /// Interim responses taken before the real one.
 const MOST_INTERIM: usize = 8;
@@ -86,14 +90,14 @@ pub(crate) struct Delivered {
 }
 
 /// A request on its way.
-pub(crate) struct Exchange<'e> {
+pub(crate) struct Exchange<'e, C> {
     pub(crate) worker: &'e Worker,
     pub(crate) deadline: &'e Deadline,
     pub(crate) request: &'e mut Prepared,
     pub(crate) in_flight: InFlight,
     /// The table the request was routed by.
     pub(crate) table: &'e Table,
-    pub(crate) client: &'e mut TcpStream,
+    pub(crate) client: &'e mut C,
     /// What the client has sent and nobody has read.
     pub(crate) input: &'e mut Option<Buf>,
 }
@@ -105,7 +109,7 @@ struct Answering {
     head: Bounds,
 }
 
-impl Exchange<'_> {
+impl<C: Client> Exchange<'_, C> {
     /// Sends a request whose bytes are all in its output buffer, and relays the response.
     pub(crate) async fn run(mut self) -> Result<Delivered, ForwardError> {
         let mut answering = self.send_until_answered().await?;
@@ -281,7 +285,7 @@ impl Exchange<'_> {
         }
         self.deadline.disarm();
         let (result, slot) = {
-            let upload = passage.run(&mut out, &mut client_read, self.input, &mut to, None);
+            let upload = passage.run(&mut out, &mut client_read, self.input, &mut to, NOBODY);
             let download = Download {
                 worker: self.worker,
                 deadline: self.deadline,
@@ -380,11 +384,11 @@ struct Download<'d> {
 
 impl Download<'_> {
     /// Relays the response. Says whether the client's and the upstream's connection can be used again.
-    async fn run(
+    async fn run<W: AsyncWrite + Unpin>(
         self,
         from: &mut ReadHalf<'_>,
         slot: &mut Option<Buf>,
-        client: &mut WriteHalf<'_>,
+        client: &mut W,
     ) -> Result<(bool, bool), ForwardError> {
         let mut out = crate::buffer::Out::take();
         let mut interim = 0;
@@ -404,7 +408,7 @@ impl Download<'_> {
         self.upstream.count(self.worker.index, ready.status);
         let reusable = (ready.keep_alive, ready.upstream_keeps);
         let passage = passage(ready, self.deadline, self.request.timeouts);
-        let relayed = passage.inner.run(&mut out, from, slot, client, None).await;
+        let relayed = passage.inner.run(&mut out, from, slot, client, NOBODY).await;
         relayed.map_err(ForwardError::Midway)?;
         Ok(reusable)
     }

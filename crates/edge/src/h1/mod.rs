@@ -14,6 +14,7 @@ mod uri;
 
 use crate::balance;
 use crate::buffer::{Buf, Out, Use};
+use crate::client::Client;
 use crate::clock::{self, Deadline, Millis};
 use crate::error_page::{self, Answer};
 use crate::hold::Held;
@@ -45,23 +46,24 @@ const LINGER_BYTES: usize = 1024 * 1024;
 const SMALL_BODY: u64 = 16 * 1024;
 
 /// Serves one client until its connection ends.
-pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, stream: C, peer: SocketAddr) {
+    let peer = Peer::new(peer, stream.scheme());
     let deadline = Deadline::new();
-    let mut connection =
-        Connection { worker, stream, peer: Peer::new(peer), deadline, input: None, is_new: true };
+    let mut connection = Connection { worker, stream, peer, deadline, input: None, is_new: true };
     loop {
         match connection.next().await {
             Next::Request => {}
             Next::Linger => return connection.linger().await,
+            Next::End => return connection.stream.say_end(),
             Next::Drop => return,
             Next::Upgraded(upgraded) => return connection.tunnel(*upgraded).await,
         }
     }
 }
 
-struct Connection<'w> {
+struct Connection<'w, C> {
     worker: &'w Rc<Worker>,
-    stream: TcpStream,
+    stream: C,
     peer: Peer,
     deadline: Deadline,
     /// What has arrived and is not consumed.
@@ -75,7 +77,9 @@ enum Next {
     Request,
     /// The end, once the client has read the answer.
     Linger,
-    /// The end, now.
+    /// The end, now; all that was to be said has been said.
+    End,
+    /// The end, now: an answer broke off, or nobody is there.
     Drop,
     Upgraded(Box<Upgraded>),
 }
@@ -94,11 +98,11 @@ enum NoHead {
     Refused(Refusal),
 }
 
-impl Connection<'_> {
+impl<C: Client> Connection<'_, C> {
     async fn next(&mut self) -> Next {
         let bounds = match self.read_head().await {
             Ok(bounds) => bounds,
-            Err(NoHead::End) => return Next::Drop,
+            Err(NoHead::End) => return Next::End,
             Err(NoHead::Refused(refusal)) => return self.refuse(refusal, Facts::default(), None).await,
         };
         self.is_new = false;
@@ -151,7 +155,7 @@ impl Connection<'_> {
             (true, _) => Next::Request,
             (false, true) => Next::Linger,
             (false, false) if self.input.is_some() => Next::Linger,
-            (false, false) => Next::Drop,
+            (false, false) => Next::End,
         }
     }
 

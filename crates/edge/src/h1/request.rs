@@ -362,6 +362,7 @@ pub(crate) fn copy_fields(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Scheme;
     use crate::h1::head::Scanner;
     use crate::table::Registry;
     use mainstay_model::table::{RouteTable, TableRoute, Upstream};
@@ -438,7 +439,7 @@ mod tests {
             let bytes = bytes.as_bytes();
             let Ok(Some(bounds)) = Scanner::default().scan(bytes) else { return Ok(()) };
             let head = &bytes[bounds.start..bounds.end];
-            let peer = Peer::new(([10, 0, 0, 1], 9).into());
+            let peer = Peer::new(([10, 0, 0, 1], 9).into(), Scheme::Http);
             let Ok(prepared) = prepare(head, &table(), &peer) else { return Ok(()) };
             let before = reference(head);
             let after = reference(&prepared.out);

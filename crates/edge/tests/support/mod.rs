@@ -5,10 +5,12 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+pub mod tls;
+
 use mainstay_edge::control::Client as Control;
 use mainstay_edge::{Config, Error, listen, run};
 use mainstay_model::table::{
-    Draining, EdgeStatus, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream,
+    CertificateFiles, Draining, EdgeStatus, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream,
 };
 use mainstay_model::{HostPattern, RouteTimeouts, Timestamp};
 use std::future::Future;
@@ -18,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A table under construction.
@@ -31,6 +33,16 @@ pub fn table(version: u64) -> Table {
 impl Table {
     pub fn http(mut self, address: SocketAddr) -> Self {
         self.0.listeners.push(Listener { address, kind: ListenerKind::Http });
+        self
+    }
+
+    pub fn https(mut self, address: SocketAddr) -> Self {
+        self.0.listeners.push(Listener { address, kind: ListenerKind::Https });
+        self
+    }
+
+    pub fn certificate(mut self, files: &CertificateFiles) -> Self {
+        self.0.certificates.push(files.clone());
         self
     }
 
@@ -181,6 +193,12 @@ impl Edge {
         std::mem::replace(&mut self.dir, fresh)
     }
 
+    /// Another process in its place, which was started in its directory.
+    pub fn replace(&mut self, control: Control, thread: JoinHandle<Result<(), Error>>) {
+        self.control = control;
+        self.thread = Some(thread);
+    }
+
     pub fn join(&mut self) {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap().unwrap();
@@ -259,8 +277,8 @@ pub async fn replying(bytes: impl Into<Vec<u8>>, close: bool) -> SocketAddr {
 }
 
 /// One end of a connection, with what has arrived on it.
-pub struct Client {
-    pub stream: TcpStream,
+pub struct Client<S = TcpStream> {
+    pub stream: S,
     pub buffer: Vec<u8>,
 }
 
@@ -300,7 +318,9 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         Self { stream, buffer: Vec::new() }
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Sends; a peer that has gone is no failure here, reading will tell.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;

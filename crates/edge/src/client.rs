@@ -1,0 +1,201 @@
+//! A client's connection, whatever carries its bytes: a socket, or TLS over one.
+//!
+//! The request path is written once over [`Client`] and compiled for each, so that plain connections pay nothing for
+//! the others. Knows nothing about HTTP.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio_rustls::server::TlsStream;
+
+/// What the request path needs of a client's connection.
+pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
+    /// What is read from while something is written to.
+    type Reader<'c>: AsyncRead + Watch + Unpin
+    where
+        Self: 'c;
+    /// What is written to while something is read from.
+    type Writer<'c>: AsyncWrite + Unpin
+    where
+        Self: 'c;
+
+    /// Both directions at once.
+    fn split(&mut self) -> (Self::Reader<'_>, Self::Writer<'_>);
+
+    /// The socket beneath.
+    fn socket(&mut self) -> &TcpStream;
+
+    /// Tells the peer, if that needs saying, that what it got is all there is: without it, a TLS client must take what
+    /// has no known length for cut off. To be followed by dropping the connection.
+    fn say_end(&mut self);
+
+    /// What the client called the scheme of its requests (RFC 9110, 4.2).
+    fn scheme(&self) -> Scheme;
+}
+
+/// How the client reached us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Noticing that a peer which is only being written to has gone, without taking what it sends.
+pub(crate) trait Watch {
+    /// Ready with true when the peer has ended, with false when it has sent something that waits to be read.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<bool>;
+}
+
+impl Client for TcpStream {
+    type Reader<'c> = ReadHalf<'c>;
+    type Writer<'c> = WriteHalf<'c>;
+
+    fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        TcpStream::split(self)
+    }
+
+    fn socket(&mut self) -> &TcpStream {
+        self
+    }
+
+    fn say_end(&mut self) {}
+
+    fn scheme(&self) -> Scheme {
+        Scheme::Http
+    }
+}
+
+impl Watch for ReadHalf<'_> {
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut byte = [0; 1];
+        self.poll_peek(cx, &mut ReadBuf::new(&mut byte)).map(|seen| matches!(seen, Ok(0) | Err(_)))
+    }
+}
+
+/// A TLS connection. Both directions change one session, so halves borrow it in turns.
+pub(crate) struct Secure(RefCell<TlsStream<TcpStream>>);
+
+impl Secure {
+    pub(crate) fn new(stream: TlsStream<TcpStream>) -> Self {
+        Self(RefCell::new(stream))
+    }
+
+    fn inner(&mut self) -> Pin<&mut TlsStream<TcpStream>> {
+        Pin::new(self.0.get_mut())
+    }
+}
+
+/// One direction of a [`Secure`].
+pub(crate) struct Half<'c>(&'c RefCell<TlsStream<TcpStream>>);
+
+impl Client for Secure {
+    type Reader<'c> = Half<'c>;
+    type Writer<'c> = Half<'c>;
+
+    fn split(&mut self) -> (Half<'_>, Half<'_>) {
+        (Half(&self.0), Half(&self.0))
+    }
+
+    fn socket(&mut self) -> &TcpStream {
+        self.0.get_mut().get_ref().0
+    }
+
+    fn say_end(&mut self) {
+        // Once is enough: a socket that takes not even this has a peer that does not listen.
+        let _ = self.inner().poll_shutdown(&mut Context::from_waker(Waker::noop()));
+    }
+
+    fn scheme(&self) -> Scheme {
+        Scheme::Https
+    }
+}
+
+impl Watch for Half<'_> {
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        // What it has sent stays with the session until it is read.
+        let mut stream = self.0.borrow_mut();
+        let seen = Pin::new(&mut *stream).poll_fill_buf(cx);
+        seen.map(|seen| seen.map_or(true, <[u8]>::is_empty))
+    }
+}
+
+impl AsyncRead for Half<'_> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Half<'_> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}
+
+impl AsyncRead for Secure {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.inner().poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Secure {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.inner().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner().poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.inner().poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}

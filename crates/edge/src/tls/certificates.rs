@@ -1,0 +1,141 @@
+//! The certificates now served, found by the name a client asks for.
+//!
+//! Exact names first, then the wildcard of the name's parent (RFC 6125, 6.4.3: one label only), then the first
+//! certificate there is. Knows nothing about where certificates come from or when they change.
+
+use mainstay_model::Timestamp;
+use mainstay_model::table::ServedCertificate;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// Why a certificate cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CertificateError {
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: rustls::pki_types::pem::Error },
+    #[error("{} holds no certificate", .0.display())]
+    Empty(PathBuf),
+    #[error("the certificate and the key do not belong together, or are of a kind that is not supported")]
+    Unusable(#[source] rustls::Error),
+    #[error("the certificate is malformed")]
+    Malformed,
+}
+
+/// A certificate with its key, and the names it is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Certificate {
+    key: Arc<CertifiedKey>,
+    /// In lower case; `*.` in front of a wildcard's parent.
+    names: Vec<Box<str>>,
+    /// Unix time at which it ends.
+    not_after: i64,
+}
+
+impl Certificate {
+    /// Reads PEM files: the chain with the certificate first, and its key (PKCS #8, PKCS #1 or SEC 1).
+    pub(crate) fn read(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
+        let fail = |path: &Path| {
+            let path = path.to_owned();
+            move |source| CertificateError::Read { path, source }
+        };
+        let certificates = CertificateDer::pem_file_iter(chain)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(fail(chain))?;
+        if certificates.is_empty() {
+            return Err(CertificateError::Empty(chain.to_owned()));
+        }
+        let key = PrivateKeyDer::from_pem_file(key).map_err(fail(key))?;
+        Self::new(certificates, key)
+    }
+
+    pub(crate) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, CertificateError> {
+        let first = chain.first().ok_or(CertificateError::Malformed)?;
+        let (_, parsed) = X509Certificate::from_der(first).map_err(|_| CertificateError::Malformed)?;
+        let names = names(&parsed)?;
+        let not_after = parsed.validity().not_after.timestamp();
+        let provider = CryptoProvider::get_default().ok_or_else(|| {
+            CertificateError::Unusable(rustls::Error::General("no cryptographic library".to_owned()))
+        })?;
+        let key = CertifiedKey::from_der(chain, key, provider).map_err(CertificateError::Unusable)?;
+        Ok(Self { key: Arc::new(key), names, not_after })
+    }
+
+    /// What the status says of it.
+    pub(crate) fn report(&self) -> ServedCertificate {
+        let names = self.names.iter().map(|name| name.to_string()).collect();
+        let seconds = u64::try_from(self.not_after).unwrap_or(0);
+        ServedCertificate { names, not_after: Timestamp(seconds.saturating_mul(1000)) }
+    }
+}
+
+/// The host names it is for, in lower case.
+fn names(certificate: &X509Certificate<'_>) -> Result<Vec<Box<str>>, CertificateError> {
+    let alternative = certificate.subject_alternative_name().map_err(|_| CertificateError::Malformed)?;
+    let all = alternative.iter().flat_map(|extension| &extension.value.general_names);
+    let dns = all.filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase().into()),
+        _ => None,
+    });
+    Ok(dns.collect())
+}
+
+/// The certificates in force.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates(Mutex<Arc<Index>>);
+
+#[derive(Debug, Default)]
+struct Index {
+    exact: HashMap<Box<str>, Arc<CertifiedKey>>,
+    /// By what follows the first label's dot.
+    wildcard: HashMap<Box<str>, Arc<CertifiedKey>>,
+    first: Option<Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    /// Replaces all at once; handshakes under way end with what they began with. Of two for the same name the earlier
+    /// is served.
+    pub(crate) fn replace<'c>(&self, all: impl Iterator<Item = &'c Certificate>) {
+        let mut index = Index::default();
+        for Certificate { key, names, not_after: _ } in all {
+            index.first.get_or_insert_with(|| key.clone());
+            for name in names {
+                let (kind, name) = match name.strip_prefix("*.") {
+                    Some(parent) => (&mut index.wildcard, parent),
+                    None => (&mut index.exact, &**name),
+                };
+                kind.entry(name.into()).or_insert_with(|| key.clone());
+            }
+        }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+    }
+
+    fn index(&self) -> Arc<Index> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Index {
+    fn find(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
+        let Some(name) = name else { return self.first.as_ref() };
+        let name = name.to_ascii_lowercase();
+        let exact = self.exact.get(&*name);
+        let wildcard = || name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
+        exact.or_else(wildcard).or(self.first.as_ref())
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.index().find(hello.server_name()).cloned()
+    }
+}

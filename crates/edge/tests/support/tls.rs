@@ -1,0 +1,89 @@
+//! A TLS client that says what it was shown, and certificates made on the spot.
+
+use super::Client;
+use mainstay_model::table::CertificateFiles;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub type Secure = Client<TlsStream<TcpStream>>;
+
+/// An authority of the test's own.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    root: CertificateDer<'static>,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = params.self_signed(&key).unwrap().der().clone();
+        Self { issuer: Issuer::new(params, key), root }
+    }
+
+    /// Puts a certificate for these names into `dir`, as `file.pem` and `file.key`; replaces what is there at once.
+    pub fn issue(&self, dir: &Path, file: &str, names: &[&str]) -> CertificateFiles {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let cert = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let files =
+            CertificateFiles { cert: dir.join(format!("{file}.pem")), key: dir.join(format!("{file}.key")) };
+        for (path, text) in [(&files.key, key.serialize_pem()), (&files.cert, cert.pem())] {
+            let fresh = path.with_extension("new");
+            std::fs::write(&fresh, text).unwrap();
+            std::fs::rename(fresh, path).unwrap();
+        }
+        files
+    }
+
+    /// A client that trusts this authority and speaks these protocols.
+    pub fn client(&self, alpn: &[&str], versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+}
+
+/// Connects and asks for `name`; the error is the handshake's.
+pub async fn connect(config: &Arc<ClientConfig>, address: SocketAddr, name: &str) -> std::io::Result<Secure> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let stream = TlsConnector::from(config.clone()).connect(name, stream).await?;
+    Ok(Client { stream, buffer: Vec::new() })
+}
+
+impl Secure {
+    /// DNS names of the certificate that was shown.
+    pub fn shown(&self) -> Vec<String> {
+        use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+        let chain = self.stream.get_ref().1.peer_certificates().unwrap();
+        let (_, parsed) = X509Certificate::from_der(&chain[0]).unwrap();
+        let names = parsed.subject_alternative_name().unwrap().unwrap();
+        let dns = names.value.general_names.iter().filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
+        });
+        dns.collect()
+    }
+
+    pub fn version(&self) -> ProtocolVersion {
+        self.stream.get_ref().1.protocol_version().unwrap()
+    }
+
+    pub fn was_resumed(&self) -> bool {
+        self.stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+    }
+}

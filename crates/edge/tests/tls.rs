@@ -1,0 +1,242 @@
+//! TLS towards clients: which certificate, which version, resumed when, and what passes through it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+mod support;
+
+use mainstay_edge::control::Client as Control;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, NamedGroup, ProtocolVersion};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use support::tls::{Authority, Secure, connect};
+use support::{Client, Edge, Table, backend, control_path, echo, in_ms, replying, start_in, table};
+
+const BOTH: &[&rustls::SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+/// An edge with a TLS listener and one certificate.
+struct Site {
+    edge: Edge,
+    address: SocketAddr,
+    authority: Authority,
+}
+
+impl Site {
+    async fn with(table: Table) -> Self {
+        let authority = Authority::new();
+        let mut edge = Edge::start().await;
+        let address = edge.another_listener();
+        let files = authority.issue(edge.dir.path(), "a", &["a.test"]);
+        edge.apply(table.https(address).certificate(&files)).await;
+        Self { edge, address, authority }
+    }
+
+    async fn to(backend: SocketAddr) -> Self {
+        Self::with(table(1).route("*", "/", "u").target("u", "s/u.1", backend)).await
+    }
+
+    fn config(&self) -> Arc<ClientConfig> {
+        self.authority.client(&["http/1.1"], BOTH)
+    }
+
+    async fn client(&self) -> Secure {
+        connect(&self.config(), self.address, "a.test").await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn requests_pass_and_the_service_is_told_the_scheme() {
+    let site = Site::to(echo("b").await).await;
+    let mut client = site.client().await;
+    for _ in 0..2 {
+        client.send("GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+        let response = client.response().await;
+        assert!(response.text().contains("X-Forwarded-Proto: https"), "{}", response.text());
+    }
+}
+
+#[tokio::test]
+async fn both_versions_are_spoken_and_the_newer_with_the_hybrid_exchange() {
+    let site = Site::to(echo("b").await).await;
+    for (version, expected, group) in [
+        (&TLS12, ProtocolVersion::TLSv1_2, NamedGroup::X25519),
+        (&TLS13, ProtocolVersion::TLSv1_3, NamedGroup::X25519MLKEM768),
+    ] {
+        let config = site.authority.client(&["http/1.1"], &[version]);
+        let mut client = connect(&config, site.address, "a.test").await.unwrap();
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+        assert_eq!(client.response().await.status(), 200);
+        assert_eq!(client.version(), expected);
+        let used = client.stream.get_ref().1.negotiated_key_exchange_group().map(|g| g.name());
+        assert_eq!(used, Some(group));
+    }
+}
+
+#[tokio::test]
+async fn the_certificate_is_the_one_for_the_name() {
+    let authority = Authority::new();
+    let mut edge = Edge::start().await;
+    let address = edge.another_listener();
+    let mut table = table(1).https(address);
+    for (file, names) in [
+        ("first", &["first.test"][..]),
+        ("wild", &["*.shop.test", "shop.test"]),
+        ("exact", &["one.shop.test"]),
+    ] {
+        table = table.certificate(&authority.issue(edge.dir.path(), file, names));
+    }
+    edge.apply(table).await;
+    let config = authority.client(&[], BOTH);
+    for (asked, shown) in [
+        ("first.test", "first.test"),
+        ("ONE.shop.test", "one.shop.test"),
+        ("two.shop.test", "*.shop.test"),
+        ("shop.test", "*.shop.test"),
+    ] {
+        let client = connect(&config, address, asked).await.unwrap();
+        assert_eq!(client.shown()[0], shown, "{asked}");
+    }
+    // A wildcard stands for one label; whoever is not covered gets the first, and says itself that it does not fit.
+    for asked in ["a.two.shop.test", "stranger.test"] {
+        assert!(connect(&config, address, asked).await.is_err(), "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_replaced_is_served_and_a_broken_one_is_not() {
+    let mut site = Site::to(echo("b").await).await;
+    let mut before = site.client().await;
+    site.authority.issue(site.edge.dir.path(), "a", &["a.test", "b.test"]);
+    loop {
+        let now = site.client().await;
+        if now.shown() == ["a.test", "b.test"] {
+            break;
+        }
+        assert_eq!(now.shown(), ["a.test"]);
+    }
+    before.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    assert_eq!(before.response().await.status(), 200);
+    let served = site.edge.status().await.certificates;
+    assert_eq!(served.iter().map(|c| c.names.join(" ")).collect::<Vec<_>>(), ["a.test b.test"]);
+    assert!(served[0].not_after > in_ms(0));
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_by_the_edge_that_takes_over() {
+    let mut site = Site::to(echo("b").await).await;
+    for (version, name) in [(&TLS13, "1.3"), (&TLS12, "1.2")] {
+        let config = site.authority.client(&["http/1.1"], &[version]);
+        for expected in [false, true] {
+            let mut client = connect(&config, site.address, "a.test").await.unwrap();
+            assert_eq!(client.was_resumed(), expected, "{name}");
+            client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+            assert_eq!(client.response().await.status(), 200);
+        }
+        let sockets = site.edge.control.take_listeners().await.unwrap();
+        site.edge.control.shutdown(Duration::ZERO).await.unwrap();
+        site.edge.join();
+        let thread = start_in(site.edge.dir.path());
+        let mut control: Control = support::connect(&control_path(site.edge.dir.path())).await;
+        let model = mainstay_model::table::RouteTable { version: 2, ..saved(&site.edge) };
+        control.apply(&model, &sockets).await.unwrap();
+        let client = connect(&config, site.address, "a.test").await.unwrap();
+        assert!(client.was_resumed(), "{name}");
+        site.edge.replace(control, thread);
+    }
+}
+
+fn saved(edge: &Edge) -> mainstay_model::table::RouteTable {
+    serde_json::from_slice(&std::fs::read(edge.dir.path().join("table.json")).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn large_bodies_pass_both_ways_at_once() {
+    let site = Site::to(
+        backend(|mut client| async move {
+            while let Some(request) = client.try_request().await {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len());
+                client.send(head).await;
+                client.send(&request.body).await;
+            }
+        })
+        .await,
+    )
+    .await;
+    let mut client = site.client().await;
+    let body: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    for _ in 0..2 {
+        let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n", body.len());
+        client.send(head).await;
+        client.send(&body).await;
+        assert!(client.response().await.body == body);
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_left_alone_when_its_listener_has_gone() {
+    let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let address = backend(move |mut client| {
+        let told = told.clone();
+        async move {
+            client.try_request().await;
+            client.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n").await;
+            client.rest().await;
+            told.send(()).unwrap();
+        }
+    })
+    .await;
+    let site = Site::to(address).await;
+    let mut client = site.client().await;
+    client.send("GET /events HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    client.until_contains("data: 1").await;
+    drop(client);
+    hears.recv().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_has_no_known_end_is_ended_in_words() {
+    let site = Site::to(replying("HTTP/1.0 200 OK\r\n\r\nall of it", true).await).await;
+    let mut client = site.client().await;
+    client.send("GET / HTTP/1.0\r\nHost: a.test\r\n\r\n").await;
+    // Without a close_notify, reading would end in an error.
+    let mut all = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut client.stream, &mut all).await.unwrap();
+    assert!(all.ends_with(b"all of it"), "{}", String::from_utf8_lossy(&all));
+}
+
+#[tokio::test]
+async fn websockets_pass() {
+    let address = backend(|mut client: Client| async move {
+        client.try_head().await;
+        client
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await;
+        while client.more().await > 0 {
+            let bytes = std::mem::take(&mut client.buffer);
+            client.send(bytes).await;
+        }
+    })
+    .await;
+    let site = Site::to(address).await;
+    let mut client = site.client().await;
+    client
+        .send("GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .await;
+    client.try_head().await.unwrap();
+    let frame = vec![7_u8; 300_000];
+    client.send(&frame).await;
+    while client.buffer.len() < frame.len() {
+        assert_ne!(client.more().await, 0);
+    }
+    assert!(client.buffer == frame);
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_no_tls_gets_none_of_it() {
+    let site = Site::to(echo("b").await).await;
+    let mut client = Client::connect(site.address).await;
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    let answer = client.rest().await;
+    assert!(!answer.starts_with(b"HTTP/"), "{}", String::from_utf8_lossy(&answer));
+}

@@ -25,13 +25,24 @@ pub struct Scenario {
     began: u64,
     story: String,
     last: String,
+    /// A command is followed only until its deploy is over, not to the end of the release's trial.
+    pub stop_at_rest_of_deploy: bool,
 }
 
 impl Default for Scenario {
     fn default() -> Self {
         let (world, state) = (World::default(), StackState::default());
         let (blueprints, behaviours, began) = (BTreeMap::new(), BTreeMap::new(), world.time);
-        Self { world, state, blueprints, behaviours, began, story: String::new(), last: String::new() }
+        Self {
+            world,
+            state,
+            blueprints,
+            behaviours,
+            began,
+            story: String::new(),
+            last: String::new(),
+            stop_at_rest_of_deploy: false,
+        }
     }
 }
 
@@ -70,6 +81,9 @@ impl Scenario {
             let acted = !plan.steps.is_empty();
             for (step, _) in plan.steps {
                 self.take_effect(&step);
+            }
+            if !acted && self.stop_at_rest_of_deploy && self.state.deploy.is_none() {
+                return;
             }
             if !acted {
                 let wake = plan.wake.map(|at| at.0);
@@ -187,6 +201,8 @@ fn transition_text(transition: &Transition) -> String {
         Transition::Switch { leaving, .. } => format!("switch: {} leaves", ids(leaving)),
         Transition::Fail { .. } => "failure".into(),
         Transition::Settle => "settled".into(),
+        Transition::Trust => "trust".into(),
+        Transition::GoBack { failure, .. } => format!("go back: {}", failure.why),
         Transition::Down { volumes, .. } => if *volumes { "down with volumes" } else { "down" }.into(),
         Transition::Gone => "gone".into(),
         Transition::Stop { services: set } => format!("stop {}", services(set)),

@@ -25,6 +25,8 @@ pub struct Report {
     pub switched: usize,
     /// Deploys that were undone.
     pub undone: usize,
+    /// Releases that were left again by themselves after they had taken over.
+    pub left: usize,
     /// Jobs whose end the agent did not see.
     pub lost: usize,
     /// Deaths of the agent.
@@ -200,6 +202,7 @@ impl Sim {
         match transition {
             Transition::Settle if undoing => self.report.undone += 1,
             Transition::Settle => self.report.switched += 1,
+            Transition::GoBack { .. } => self.report.left += 1,
             _ => {}
         }
         self.state = apply(&self.state, transition);
@@ -230,6 +233,7 @@ impl Sim {
             0 => Behaviour::NeverReady,
             1 => Behaviour::Crashes { after: 500 + after },
             2 => Behaviour::TurnsSick { after, sick: after + 20_000 },
+            3 => Behaviour::Wrong { after },
             _ => Behaviour::Well { after },
         }
     }

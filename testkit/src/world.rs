@@ -3,7 +3,7 @@
 use crate::Rng;
 use mainstay_model::table::{EdgeStatus, RouteTable};
 use mainstay_model::{
-    Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Service, StackName, Step,
+    Answers, Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Service, StackName, Step,
     Timestamp,
 };
 use mainstay_plan::{Blueprint, in_rotation};
@@ -20,6 +20,8 @@ pub enum Behaviour {
     NeverReady,
     /// Ends with status 1 after some milliseconds.
     Crashes { after: u64 },
+    /// Ready after some milliseconds, and answers every request with a failure.
+    Wrong { after: u64 },
     /// Ready, later unhealthy, once.
     TurnsSick { after: u64, sick: u64 },
 }
@@ -49,6 +51,8 @@ pub struct World {
     pub volumes: BTreeSet<String>,
     pub table: RouteTable,
     pub in_flight: BTreeMap<String, (u64, u64)>,
+    /// What the edge has answered, by upstream key.
+    pub answers: BTreeMap<String, Answers>,
     pub jobs_run: Vec<(String, u32)>,
     /// Until when the Engine does not answer.
     pub blind_until: u64,
@@ -66,6 +70,7 @@ impl Default for World {
             volumes: BTreeSet::new(),
             table: RouteTable::default(),
             in_flight: BTreeMap::new(),
+            answers: BTreeMap::new(),
             jobs_run: Vec::new(),
             blind_until: 0,
             addresses: 0,
@@ -80,6 +85,7 @@ impl World {
 
     /// Lets everything happen that happens by itself up to `time`.
     pub fn advance(&mut self, time: u64, rng: &mut Rng) {
+        self.answer(time.saturating_sub(self.time));
         self.time = self.time.max(time);
         let now = self.now();
         for body in self.bodies.values_mut() {
@@ -92,6 +98,33 @@ impl World {
                     .insert(target.instance.clone(), (1 + rng.below(4), time + 1 + rng.below(15_000)));
             }
         }
+    }
+
+    /// Ten requests a second for every upstream, spread evenly over its targets.
+    fn answer(&mut self, passed: u64) {
+        let wrong = |name: &str| {
+            let named = |b: &&Body| format!("shop/{}", b.instance.id) == name;
+            self.bodies.values().find(named).is_some_and(|b| matches!(b.behaviour, Behaviour::Wrong { .. }))
+        };
+        for (key, upstream) in &self.table.upstreams {
+            let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+            let bad = count(upstream.targets.iter().filter(|t| wrong(&t.instance)).count());
+            let Some(bad_share) = (passed / 100 * bad).checked_div(count(upstream.targets.len())) else {
+                continue;
+            };
+            let answers = self.answers.entry(key.clone()).or_default();
+            answers.all += passed / 100;
+            answers.failed += bad_share;
+        }
+    }
+
+    fn edge_status(&self) -> EdgeStatus {
+        let in_flight = self.in_flight.iter().map(|(name, (open, _))| (name.clone(), *open)).collect();
+        let by_class = |a: &Answers| {
+            BTreeMap::from([("2xx".to_owned(), a.all - a.failed), ("5xx".to_owned(), a.failed)])
+        };
+        let requests = self.answers.iter().map(|(key, answers)| (key.clone(), by_class(answers))).collect();
+        EdgeStatus { in_flight, requests, ..EdgeStatus::default() }
     }
 
     /// The next moment at which something happens by itself.
@@ -107,12 +140,11 @@ impl World {
         } else {
             Seen::Known(self.bodies.iter().map(|(id, b)| (id.clone(), b.seen(self.time))).collect())
         };
-        let in_flight = self.in_flight.iter().map(|(name, (open, _))| (name.clone(), *open)).collect();
         Observed {
             instances: BTreeMap::from([(RuntimeKind::Docker, instances)]),
             networks: self.networks.clone(),
             volumes: self.volumes.clone(),
-            edge: Seen::Known(EdgeStatus { in_flight, ..EdgeStatus::default() }),
+            edge: Seen::Known(self.edge_status()),
             table: Some(self.table.clone()),
             free_memory: None,
         }
@@ -289,7 +321,9 @@ impl Body {
         }
         let age = time.saturating_sub(self.began);
         match self.behaviour {
-            Behaviour::Well { after } if age >= after => self.instance.health = Health::Ready,
+            Behaviour::Well { after } | Behaviour::Wrong { after } if age >= after => {
+                self.instance.health = Health::Ready;
+            }
             Behaviour::NeverReady if age >= UNHEALTHY_AFTER => {
                 self.instance.health = Health::Unhealthy { why: "no answer".into() };
             }
@@ -313,7 +347,7 @@ impl Body {
             return None;
         }
         match self.behaviour {
-            Behaviour::Well { after } => {
+            Behaviour::Well { after } | Behaviour::Wrong { after } => {
                 (self.instance.health != Health::Ready).then_some(self.began + after)
             }
             Behaviour::NeverReady => {

@@ -23,12 +23,17 @@ fn stack(version: &str, port: u16) -> String {
 }
 
 fn served(port: u16) -> String {
+    get(port, "/version").rsplit("\r\n\r\n").next().unwrap_or_default().to_owned()
+}
+
+/// The whole answer.
+fn get(port: u16, path: &str) -> String {
     use std::io::Write;
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.write_all(b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    answer.rsplit("\r\n\r\n").next().unwrap_or_default().to_owned()
+    answer
 }
 
 #[test]
@@ -85,6 +90,25 @@ fn a_release_that_never_gets_ready_is_undone() {
     assert_eq!(ran.status, 5, "{ran:?}");
     assert!(ran.err.contains("error[A0310]"), "{}", ran.err);
     assert!(ran.err.contains("cannot reach the database"), "the last lines of its log: {}", ran.err);
+    assert_eq!(served(port), "1");
+}
+
+#[test]
+fn a_release_that_proves_itself_and_then_fails_its_requests_is_left_again() {
+    let port = free_port();
+    let blind = |version| stack(version, port).replace("demo-app, healthcheck]", "--version]");
+    let sandbox = Sandbox::new(&blind("1"));
+    sandbox.run(&["up"]).ok();
+    // Version 3 says so itself when it is asked how it is, but nobody asks.
+    sandbox.write("compose.yaml", &blind("3"));
+    sandbox.run(&["up"]).ok();
+    assert!(sandbox.run(&["ps"]).ok().out.contains("on trial, or back to release 1"));
+    let refused = (0..20).filter(|_| get(port, "/healthz").starts_with("HTTP/1.1 503")).count();
+    assert_eq!(refused, 20);
+    let releases = sandbox.until(&["releases", "--json"], |releases| releases[1]["status"] == "serving");
+    assert_eq!(releases[0]["status"], "failed", "{releases}");
+    let why = releases[0]["failure"].as_str().unwrap();
+    assert!(why.contains("20 of the first 20 answers of `web` failed"), "{why}");
     assert_eq!(served(port), "1");
 }
 

@@ -5,6 +5,10 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// Long enough for any machine; reaching it is a failure.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Sandbox {
     dir: tempfile::TempDir,
@@ -73,6 +77,19 @@ impl Sandbox {
 
     pub fn run(&self, args: &[&str]) -> Ran {
         self.command(args).output().unwrap().into()
+    }
+
+    /// Asks again until the JSON that a command prints is what is waited for.
+    #[track_caller]
+    pub fn until(&self, args: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let seen = self.run(args).ok().json();
+            if wanted(&seen) {
+                return seen;
+            }
+            assert!(Instant::now() < deadline, "waited in vain: {seen}");
+        }
     }
 }
 

@@ -109,6 +109,7 @@ pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackH
         waiting: Vec::new(),
         grace: None,
         looked: None,
+        asked_edge: None,
         hears: BTreeSet::new(),
         adopted: false,
     };
@@ -156,6 +157,8 @@ struct Task {
     grace: Option<Duration>,
     /// When the host was last looked at.
     looked: Option<tokio::time::Instant>,
+    /// When the edge was last asked.
+    asked_edge: Option<tokio::time::Instant>,
     /// Runtimes whose changes are told, so that looking is only for what was missed.
     hears: BTreeSet<RuntimeKind>,
     /// What ran before this agent has been seen, and what served is believed to serve.

@@ -36,6 +36,6 @@ pub use service::{
     Resources, RestartPolicy, RuntimeKind, Service, Ulimit,
 };
 pub use stack::{EdgeSettings, FileObject, Network, Stack, Volume};
-pub use state::{Deploy, Failure, Phase, StackState, Transition, Wish};
+pub use state::{Answers, Deploy, Failure, Phase, StackState, Transition, Watch, Wish};
 pub use storage::{FileGrant, Mount, MountKind};
 pub use time::Timestamp;

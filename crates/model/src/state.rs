@@ -28,6 +28,38 @@ pub struct StackState {
     pub replace: BTreeMap<InstanceId, Timestamp>,
     /// Restarts and replacements in a row, for backoff: how many, and when the last one was.
     pub attempts: BTreeMap<ServiceName, (u32, Timestamp)>,
+    /// The current release has just taken over and still has to show that it is no worse than the one before.
+    #[serde(default)]
+    pub watch: Option<Watch>,
+}
+
+impl StackState {
+    /// The releases it speaks of: whoever decides has to know their definitions.
+    pub fn releases(&self) -> BTreeSet<ReleaseNumber> {
+        let deploy = self.deploy.iter().flat_map(|deploy| [Some(deploy.to), deploy.from]);
+        let watched = self.watch.iter().map(|watch| Some(watch.back_to));
+        deploy.chain(watched).chain([self.current]).flatten().collect()
+    }
+}
+
+/// A release on trial after its switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// The release to go back to.
+    pub back_to: ReleaseNumber,
+    /// When the watched one took the traffic.
+    pub since: Timestamp,
+    /// What the edge had answered until then, by upstream key.
+    pub before: BTreeMap<String, Answers>,
+}
+
+/// Requests that the edge has answered for one upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answers {
+    /// All of them.
+    pub all: u64,
+    /// Those with a status of 500 or more, the edge's own 502 to 504 included.
+    pub failed: u64,
 }
 
 /// What is wanted of a stack as a whole.
@@ -56,6 +88,9 @@ pub struct Deploy {
     pub jobs_done: BTreeSet<ServiceName>,
     /// Hold-and-swap services whose swap has begun, and when.
     pub swapping: BTreeMap<ServiceName, Timestamp>,
+    /// Why it goes back to an older release without having been asked to.
+    #[serde(default)]
+    pub back: Option<Failure>,
 }
 
 /// How far a deploy is.
@@ -65,7 +100,12 @@ pub enum Phase {
     /// Old instances serve; new ones are made and proven.
     Proving,
     /// All new ones are proven: routes point to them; old ones drain and go. Decided for good.
-    Switched { at: Timestamp },
+    Switched {
+        at: Timestamp,
+        /// What the edge had answered until then, by upstream key.
+        #[serde(default)]
+        answers: BTreeMap<String, Answers>,
+    },
     /// It failed: new instances go, stopped old ones come back.
     Undoing { failure: Failure },
 }
@@ -94,11 +134,15 @@ pub enum Transition {
     /// The swap of `service` begins: these old instances leave.
     Swap { service: ServiceName, leaving: BTreeSet<InstanceId>, at: Timestamp },
     /// Everything new is proven: routes move, and these old instances leave.
-    Switch { leaving: BTreeSet<InstanceId>, at: Timestamp },
+    Switch { leaving: BTreeSet<InstanceId>, at: Timestamp, answers: BTreeMap<String, Answers> },
     /// The deploy failed.
     Fail { failure: Failure },
     /// Nothing of the other release is left: done, or undone.
     Settle,
+    /// The release that took over has been well for a while: it is on trial no more.
+    Trust,
+    /// The release that took over is worse than the one before, which is deployed again.
+    GoBack { failure: Failure, at: Timestamp },
     /// A command asked for the stack to go.
     Down { volumes: bool, at: Timestamp },
     /// Nothing is left of it.

@@ -6,7 +6,7 @@ use crate::draft::Draft;
 use crate::proof::{is_proven, survives_at};
 use crate::strategy::{Strategy, strategy};
 use crate::view::View;
-use crate::{Blueprint, leave, steady};
+use crate::{Blueprint, leave, steady, watch};
 use mainstay_model::{
     Deploy, Failure, Health, Instance, InstanceId, InstanceState, Service, ServiceName, Step, StepKey,
     Timestamp, Transition,
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Restarts after which a new instance has failed: one may be bad luck, three are not.
-const RESTARTS_ARE_FAILURE: u32 = 3;
+pub(crate) const RESTARTS_ARE_FAILURE: u32 = 3;
 /// A deploy that could not prove everything by then is undone; probes give up long before.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
@@ -44,7 +44,8 @@ pub(crate) fn prove(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
     }
     if all_proven && !draft.has_records() {
         let leaving = rollout.replaced();
-        draft.record(Transition::Switch { leaving, at: view.now() }, "everything new is proven");
+        let answers = watch::answers(view);
+        draft.record(Transition::Switch { leaving, at: view.now(), answers }, "everything new is proven");
     }
 }
 
@@ -250,7 +251,7 @@ impl Rollout<'_, '_> {
 }
 
 /// How an instance ended, in words.
-fn last_end(instance: &Instance) -> String {
+pub(crate) fn last_end(instance: &Instance) -> String {
     match instance.state {
         InstanceState::Exited { oom: true, .. } => "it was killed for lack of memory".into(),
         InstanceState::Exited { code, .. } => format!("exit status {code}"),

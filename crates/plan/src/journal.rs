@@ -1,6 +1,8 @@
 //! How a transition changes the state of a stack.
 
-use mainstay_model::{Deploy, InstanceId, Phase, StackState, Timestamp, Transition, Wish};
+use mainstay_model::{
+    Deploy, Failure, InstanceId, Phase, ReleaseNumber, StackState, Timestamp, Transition, Watch, Wish,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The state after `transition`. Transitions that no longer apply change the generation alone.
@@ -19,15 +21,18 @@ pub fn apply(state: &StackState, transition: &Transition) -> StackState {
             });
             leave(&mut next, leaving, at);
         }
-        Transition::Switch { leaving, at } => {
-            with_deploy(&mut next, |deploy| deploy.phase = Phase::Switched { at });
+        Transition::Switch { leaving, at, answers } => {
+            with_deploy(&mut next, |deploy| deploy.phase = Phase::Switched { at, answers });
             next.replace.retain(|id, _| !leaving.contains(id));
             leave(&mut next, leaving, at);
         }
         Transition::Fail { failure } => fail(&mut next, failure),
         Transition::Settle => settle(&mut next),
+        Transition::Trust => next.watch = None,
+        Transition::GoBack { failure, at } => go_back(&mut next, failure, at),
         Transition::Down { volumes, at: _ } => {
             next.wish = Wish::Down { volumes };
+            next.watch = None;
             // The definitions are still needed: how to drain, in which order to stop, how long to wait.
             if let Some(deploy) = next.deploy.take() {
                 let switched = matches!(deploy.phase, Phase::Switched { .. });
@@ -67,14 +72,26 @@ fn begin(state: &mut StackState, to: u32, at: Timestamp) {
     let stopped = std::mem::take(&mut state.stopped);
     state.leaving.retain(|id, _| !stopped.contains(&id.service));
     state.started.extend(stopped.into_iter().map(|service| (service, at)));
+    deploy(state, to, at, None);
+}
+
+fn deploy(state: &mut StackState, to: ReleaseNumber, at: Timestamp, back: Option<Failure>) {
     state.attempts.clear();
+    state.watch = None;
     let (jobs_done, swapping) = (BTreeSet::new(), BTreeMap::new());
-    state.deploy =
-        Some(Deploy { to, from: state.current, started: at, phase: Phase::Proving, jobs_done, swapping });
+    let (from, phase) = (state.current, Phase::Proving);
+    state.deploy = Some(Deploy { to, from, started: at, phase, jobs_done, swapping, back });
+}
+
+/// What a command stopped stays stopped: nobody asked for more than the release that served before.
+fn go_back(state: &mut StackState, failure: Failure, at: Timestamp) {
+    if let (Some(watch), None) = (state.watch.take(), &state.deploy) {
+        deploy(state, watch.back_to, at, Some(failure));
+    }
 }
 
 /// Only a deploy that has not switched can fail; afterwards the new release serves and is supervised.
-fn fail(state: &mut StackState, failure: mainstay_model::Failure) {
+fn fail(state: &mut StackState, failure: Failure) {
     let Some(deploy) = state.deploy.as_mut().filter(|d| d.phase == Phase::Proving) else { return };
     deploy.phase = Phase::Undoing { failure };
     let swapping: BTreeSet<_> = deploy.swapping.keys().cloned().collect();
@@ -83,8 +100,11 @@ fn fail(state: &mut StackState, failure: mainstay_model::Failure) {
 
 fn settle(state: &mut StackState) {
     let Some(deploy) = state.deploy.take() else { return };
-    if let Phase::Switched { .. } = deploy.phase {
+    if let Phase::Switched { at, answers } = deploy.phase {
         state.current = Some(deploy.to);
+        // A release that was gone back to is not left again by itself: it would be for ever.
+        let before = deploy.from.filter(|from| *from != deploy.to && deploy.back.is_none());
+        state.watch = before.map(|back_to| Watch { back_to, since: at, before: answers });
     }
 }
 

@@ -22,6 +22,7 @@ mod strategy;
 mod subset;
 mod undo;
 mod view;
+mod watch;
 
 pub use adopt::in_rotation;
 pub use backoff::{CRASH_LOOP, restart_delay};
@@ -53,7 +54,10 @@ pub fn next(input: &Input<'_>) -> Plan {
             Phase::Switched { .. } => deploy::settle(&view, &mut draft, deploy),
             Phase::Undoing { .. } => undo::advance(&view, &mut draft, deploy),
         },
-        (Wish::Up, None) => steady::advance(&view, &mut draft),
+        (Wish::Up, None) => {
+            steady::advance(&view, &mut draft);
+            watch::advance(&view, &mut draft);
+        }
     }
     route::advance(&view, &mut draft);
     draft.finish()

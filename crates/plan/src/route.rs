@@ -54,6 +54,12 @@ pub(crate) fn drain_until(view: &View<'_>, instance: &Instance) -> Timestamp {
     since.copied().unwrap_or(Timestamp(0)) + definition.map_or(Duration::ZERO, drain_grace)
 }
 
+/// Keys of the upstreams that the edge has for `service`.
+pub(crate) fn upstream_keys(view: &View<'_>, blueprint: &Blueprint, service: &Service) -> Vec<String> {
+    let key = |port| upstream_key(view.input.stack, &service.name, port);
+    ports(blueprint, service).into_iter().map(key).collect()
+}
+
 /// Whether the edge sends anything to `service`, now or in a release just left.
 pub(crate) fn is_routed(view: &View<'_>, service: &ServiceName) -> bool {
     view.releases().any(|b| b.service(service).is_some_and(|s| !ports(b, s).is_empty()))

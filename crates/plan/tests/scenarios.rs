@@ -125,3 +125,39 @@ fn nothing_is_decided_while_nothing_can_be_seen() {
     assert!(scenario.plan().steps.is_empty());
     assert_snapshot!(scenario.story());
 }
+
+#[test]
+fn a_release_whose_answers_fail_is_left_again() {
+    let mut scenario = running();
+    scenario.behaves("api", 2, Behaviour::Wrong { after: 100 });
+    scenario.up([db(), api(2, 2)]);
+    assert_eq!(scenario.state.current, Some(1));
+    assert_eq!(scenario.state.watch, None, "what was gone back to is not on trial");
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn a_release_that_keeps_ending_after_it_took_over_is_left_again() {
+    let mut scenario = running();
+    // The trial's end is the next thing that would happen by itself.
+    scenario.stop_at_rest_of_deploy = true;
+    scenario.up([db(), api(2, 1)]);
+    scenario.stop_at_rest_of_deploy = false;
+    let id = scenario.world.bodies.keys().find(|id| id.service.as_str() == "api").cloned().unwrap();
+    for _ in 0..3 {
+        scenario.world.kill(&id);
+    }
+    scenario.say("api.2.1 is killed three times");
+    scenario.run();
+    assert_eq!(scenario.state.current, Some(1));
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn a_release_that_was_asked_for_again_is_no_reason_to_leave_a_service_it_did_not_change() {
+    let mut scenario = Scenario::default();
+    scenario.behaves("api", 1, Behaviour::Wrong { after: 100 });
+    scenario.up([db(), api(1, 1), beat(1)]);
+    scenario.up([db(), api(1, 1), beat(2)]);
+    assert_eq!(scenario.state.current, Some(2), "{}", scenario.story());
+}

@@ -58,8 +58,8 @@ fn sweep(first: u64, count: u64) -> ExitCode {
         }
     }
     println!(
-        "{count} schedules hold: {} plans, {} deploys switched, {} undone, {} deaths of the agent",
-        total.plans, total.switched, total.undone, total.crashes
+        "{count} schedules hold: {} plans, {} deploys switched, {} undone, {} left again, {} deaths of the agent",
+        total.plans, total.switched, total.undone, total.left, total.crashes
     );
     ExitCode::SUCCESS
 }
@@ -85,6 +85,7 @@ fn add(total: &mut Report, report: &Report) {
     total.plans += report.plans;
     total.switched += report.switched;
     total.undone += report.undone;
+    total.left += report.left;
     total.crashes += report.crashes;
     total.lost += report.lost;
 }

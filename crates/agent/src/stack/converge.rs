@@ -73,15 +73,15 @@ impl Task {
         let deaf = !self.runtimes().is_subset(&self.hears);
         let patience = if blind || deaf { IDLE } else { TRUSTED };
         let now = tokio::time::Instant::now();
-        let old = self.looked.is_none_or(|at| now.saturating_duration_since(at) >= patience);
-        match glance {
-            Glance::Nothing if !old => {}
-            Glance::Edge if !old => self.observed.edge = self.agent.edge.status().await,
-            _ => {
-                let needs = self.runtimes();
-                self.observed = look(&self.agent, &self.name, &needs).await;
-                self.looked = Some(now);
-            }
+        let older = |at: Option<_>, than| at.is_none_or(|at| now.saturating_duration_since(at) >= than);
+        if glance == Glance::Host || older(self.looked, patience) {
+            let needs = self.runtimes();
+            self.observed = look(&self.agent, &self.name, &needs).await;
+            (self.looked, self.asked_edge) = (Some(now), Some(now));
+        } else if glance == Glance::Edge || older(self.asked_edge, IDLE) {
+            // Also when there was no idle moment: probes that answer all the time must not keep the edge out of sight.
+            self.observed.edge = self.agent.edge.status().await;
+            self.asked_edge = Some(now);
         }
     }
 

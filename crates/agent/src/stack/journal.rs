@@ -11,8 +11,7 @@ use std::sync::Arc;
 impl Task {
     /// Reads the releases that the state speaks of and forgets the others.
     pub(super) async fn load_blueprints(&mut self) -> Result<(), Error> {
-        let deploy = self.state.deploy.iter().flat_map(|d| [Some(d.to), d.from]);
-        let needed: Vec<_> = deploy.chain([self.state.current]).flatten().collect();
+        let needed = self.state.releases();
         self.blueprints.retain(|number, _| needed.contains(number));
         for number in needed {
             if !self.blueprints.contains_key(&number) {
@@ -61,16 +60,13 @@ impl Task {
 
     /// A failure gets the last lines of the log of whom it blames.
     async fn with_log(&self, transition: &Transition) -> Transition {
-        match transition {
-            Transition::Fail { failure: Failure { instance: Some(id), log, service, why } }
-                if log.is_empty() =>
-            {
-                let log = self.last_lines(id).await;
-                let (service, instance, why) = (service.clone(), Some(id.clone()), why.clone());
-                Transition::Fail { failure: Failure { service, instance, why, log } }
-            }
-            other => other.clone(),
+        let mut transition = transition.clone();
+        if let Transition::Fail { failure } | Transition::GoBack { failure, .. } = &mut transition
+            && let (Some(id), true) = (&failure.instance, failure.log.is_empty())
+        {
+            failure.log = self.last_lines(id).await;
         }
+        transition
     }
 
     async fn record(&mut self, transition: &Transition) -> Result<(), Error> {
@@ -78,6 +74,9 @@ impl Task {
         if let (Transition::Settle | Transition::Down { .. }, Some(deploy)) = (transition, &self.state.deploy)
         {
             self.mark(deploy).await?;
+        }
+        if let (Transition::GoBack { .. }, Some(current)) = (transition, self.state.current) {
+            self.agent.journal.mark_release(&self.name, current, Ending::Failed).await?;
         }
         crash::point("before a record");
         self.agent.journal.record(&self.name, transition, &after, self.state.generation).await?;
@@ -114,6 +113,7 @@ impl Task {
             Transition::Fail { failure } => {
                 self.event(EventKind::DeployFailed, failure.service.clone(), None, failure.why.clone())
             }
+            Transition::GoBack { failure, .. } => self.goes_back(before, failure),
             Transition::Settle | Transition::Down { .. } => self.settled(before).await,
             Transition::Gone => {
                 self.agent.runtimes.remove_native_jobs(&self.name).await;
@@ -121,6 +121,14 @@ impl Task {
             }
             _ => {}
         }
+    }
+
+    fn goes_back(&mut self, before: &StackState, failure: &Failure) {
+        self.failures.clear();
+        let (Some(bad), Some(deploy)) = (before.current, &self.state.deploy) else { return };
+        let text = format!("release {bad} is worse than release {}: {}; going back", deploy.to, failure.why);
+        tracing::warn!(stack = %self.name, text);
+        self.event_of(Some(bad), EventKind::DeployFailed, failure.service.clone(), None, text);
     }
 
     /// Notes how a deploy ends, before it has: who comes back after a crash in between settles it once more.

@@ -9,7 +9,7 @@ use crate::{Error, clock, crash};
 use mainstay_api::{Progress, StepState};
 use mainstay_model::table::RouteTable;
 use mainstay_model::{
-    Event, EventKind, Failure, InstanceId, Phase, Plan, ServiceName, Step, StepKey, Transition,
+    Event, EventKind, Failure, InstanceId, Phase, Plan, ReleaseNumber, ServiceName, Step, StepKey, Transition,
 };
 use std::sync::Arc;
 
@@ -175,6 +175,17 @@ impl Task {
         message: String,
     ) {
         let release = self.state.deploy.as_ref().map(|d| d.to).or(self.state.current);
+        self.event_of(release, kind, service, instance, message);
+    }
+
+    pub(super) fn event_of(
+        &self,
+        release: Option<ReleaseNumber>,
+        kind: EventKind,
+        service: Option<ServiceName>,
+        instance: Option<String>,
+        message: String,
+    ) {
         let event =
             Event { at: clock::now(), stack: self.name.clone(), service, instance, release, kind, message };
         let _ = self.events.send(event.clone());

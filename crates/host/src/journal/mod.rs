@@ -231,9 +231,7 @@ impl Journal {
         let stack = stack.clone();
         self.write(move |writer| {
             let state = Reader { path: &writer.path, connection: &writer.connection }.state(&stack)?;
-            let deploy = state.deploy.iter().flat_map(|deploy| [Some(deploy.to), deploy.from]);
-            let needed: Vec<_> = deploy.chain([state.current]).flatten().collect();
-            writer.prune(&stack, &needed)
+            writer.prune(&stack, &state.releases())
         })
         .await
     }

@@ -5,7 +5,7 @@ use mainstay_model::{
     Event, Release, ReleaseNumber, ServiceName, Stack, StackName, StackState, Timestamp, Transition,
 };
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Releases kept a stack: what `rollback` can go back to.
@@ -146,7 +146,7 @@ impl Writer {
     pub(super) fn prune(
         &mut self,
         stack: &StackName,
-        needed: &[ReleaseNumber],
+        needed: &BTreeSet<ReleaseNumber>,
     ) -> Result<Vec<ReleaseNumber>, JournalError> {
         let fail = JournalError::sqlite(&self.path);
         self.transact(Durability::System, |transaction| {

@@ -6,6 +6,7 @@
 mod builds;
 mod harness;
 mod lifecycle;
+mod model;
 mod news;
 mod refusals;
 mod registry;

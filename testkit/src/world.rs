@@ -3,8 +3,8 @@
 use crate::Rng;
 use mainstay_model::table::{EdgeStatus, RouteTable};
 use mainstay_model::{
-    Answers, Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Service, StackName, Step,
-    Timestamp,
+    Answers, Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Service, StackName,
+    Step, Timestamp,
 };
 use mainstay_plan::{Blueprint, in_rotation};
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,9 @@
 //!
 //! Knows nothing about what is spoken.
 
+use crate::client::Scheme;
 use crate::clock::Deadline;
+use crate::h1::Peer;
 use crate::table::Kind;
 use crate::worker::Worker;
 use crate::{h1, tls, tunnel};
@@ -55,7 +57,9 @@ fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: Sock
         // While a listener is being closed its address is in no table any more; what waited is HTTP or will
         // be told so.
         Some(Kind::Http) | None => {
-            tokio::task::spawn_local(async move { h1::serve(&open.0, stream, peer).await });
+            tokio::task::spawn_local(async move {
+                h1::serve(&open.0, stream, Peer::new(peer, Scheme::Http)).await
+            });
         }
         Some(Kind::Https) => {
             tokio::task::spawn_local(async move { tls::serve(&open.0, stream, peer).await });

@@ -94,6 +94,14 @@ impl Buf {
         &mut self.data[self.end..]
     }
 
+    /// Appends `bytes`; false, and nothing is changed, when they do not fit.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> bool {
+        let Some(room) = self.spare().get_mut(..bytes.len()) else { return false };
+        room.copy_from_slice(bytes);
+        self.grow(bytes.len());
+        true
+    }
+
     /// Says that `count` bytes of [`Buf::spare`] are now filled.
     pub(crate) fn grow(&mut self, count: usize) {
         self.end = (self.end + count).min(self.data.len());

@@ -3,6 +3,7 @@
 //! The request path is written once over [`Client`] and compiled for each, so that plain connections pay nothing for
 //! the others. Knows nothing about HTTP.
 
+use crate::sink::Sink;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,25 +20,22 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
     where
         Self: 'c;
     /// What is written to while something is read from.
-    type Writer<'c>: AsyncWrite + Unpin
+    type Writer<'c>: Sink
     where
         Self: 'c;
 
     /// Both directions at once.
     fn split(&mut self) -> (Self::Reader<'_>, Self::Writer<'_>);
 
-    /// The socket beneath.
-    fn socket(&mut self) -> &TcpStream;
+    /// The socket beneath, where it is this client's alone.
+    fn socket(&mut self) -> Option<&TcpStream>;
 
     /// Tells the peer, if that needs saying, that what it got is all there is: without it, a TLS client must take what
     /// has no known length for cut off. To be followed by dropping the connection.
     fn say_end(&mut self);
-
-    /// What the client called the scheme of its requests (RFC 9110, 4.2).
-    fn scheme(&self) -> Scheme;
 }
 
-/// How the client reached us.
+/// How the client reached us, which is the scheme of its requests (RFC 9110, 4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Http,
@@ -59,6 +57,9 @@ pub(crate) trait Watch {
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<bool>;
 }
 
+impl Sink for WriteHalf<'_> {}
+impl Sink for Half<'_> {}
+
 impl Client for TcpStream {
     type Reader<'c> = ReadHalf<'c>;
     type Writer<'c> = WriteHalf<'c>;
@@ -67,15 +68,11 @@ impl Client for TcpStream {
         TcpStream::split(self)
     }
 
-    fn socket(&mut self) -> &TcpStream {
-        self
+    fn socket(&mut self) -> Option<&TcpStream> {
+        Some(self)
     }
 
     fn say_end(&mut self) {}
-
-    fn scheme(&self) -> Scheme {
-        Scheme::Http
-    }
 }
 
 impl Watch for ReadHalf<'_> {
@@ -109,17 +106,13 @@ impl Client for Secure {
         (Half(&self.0), Half(&self.0))
     }
 
-    fn socket(&mut self) -> &TcpStream {
-        self.0.get_mut().get_ref().0
+    fn socket(&mut self) -> Option<&TcpStream> {
+        Some(self.0.get_mut().get_ref().0)
     }
 
     fn say_end(&mut self) {
         // Once is enough: a socket that takes not even this has a peer that does not listen.
         let _ = self.inner().poll_shutdown(&mut Context::from_waker(Waker::noop()));
-    }
-
-    fn scheme(&self) -> Scheme {
-        Scheme::Https
     }
 }
 

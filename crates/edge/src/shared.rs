@@ -28,6 +28,7 @@ pub(crate) struct Shared {
     changed: watch::Sender<u64>,
     /// When the process ends; [`NEVER`] while nobody asked for that.
     ends_at: AtomicU64,
+    ending: watch::Sender<bool>,
     /// Whoever asked for the end has been told that it comes.
     may_exit: AtomicBool,
 }
@@ -43,6 +44,7 @@ impl Shared {
             table: Mutex::default(),
             changed: watch::channel(0).0,
             ends_at: AtomicU64::new(NEVER),
+            ending: watch::Sender::new(false),
             may_exit: AtomicBool::new(false),
         }
     }
@@ -70,6 +72,16 @@ impl Shared {
     /// Begins the end: no new connections, and none at all after `at`.
     pub(crate) fn end_at(&self, at: Millis) {
         self.ends_at.fetch_min(at, Ordering::Release);
+        self.ending.send_replace(true);
+    }
+
+    /// Becomes ready when the end has begun, for whoever must say goodbye.
+    pub(crate) fn ending(&self) -> impl Future<Output = ()> + use<> {
+        let mut ending = self.ending.subscribe();
+        async move {
+            // An error would mean that the sender, which is ours, has gone.
+            let _ = ending.wait_for(|ending| *ending).await;
+        }
     }
 
     /// Lets the threads exit once they have nothing left to do.

@@ -103,7 +103,7 @@ struct Way {
 
 impl<C: Client> Tunnel<C> {
     pub(crate) fn new(mut client: C, upstream: TcpStream) -> Self {
-        for stream in [client.socket(), &upstream] {
+        for stream in client.socket().into_iter().chain([&upstream]) {
             if let Err(error) = probe_when_silent(stream) {
                 tracing::debug!(%error, "no TCP keep-alive");
             }

@@ -2,19 +2,16 @@
 //!
 //! Knows nothing about heads, routes or instances.
 
-use super::chunked::{self, ChunkError, Decoded, Decoder};
+use super::chunked::{ChunkError, Decoded, Decoder};
 use crate::buffer::{Buf, Use};
 use crate::client::Watch;
 use crate::clock::{Deadline, Millis};
+use crate::sink::{Coding, Piece, Sink};
 use crate::transport::{self, TransportError};
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
-use tokio::io::{AsyncRead, AsyncWrite};
-
-/// Data up to this size is copied behind the head and written with it: one call instead of a gathering one,
-/// and copying 8 KiB costs less than the difference.
-const COPY_AT_MOST: usize = 8 * 1024;
+use tokio::io::AsyncRead;
 
 /// How the end of a body is told.
 #[derive(Debug, Clone)]
@@ -41,13 +38,6 @@ impl Framing {
             Self::UntilClose => Ok(Decoded { data: piece.len(), read: piece.len(), done: false }),
         }
     }
-}
-
-/// How a body is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Coding {
-    Plain,
-    Chunked,
 }
 
 /// Why a body was not passed on whole.
@@ -89,7 +79,7 @@ impl Passage<'_> {
     ) -> Result<(), BodyError>
     where
         R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        W: Sink,
         C: Watch,
     {
         let mut watching = watch.is_some();
@@ -98,7 +88,10 @@ impl Passage<'_> {
             if let (Some(buf), false) = (slot.as_mut(), taken.done) {
                 taken = self.framing.take(buf.filled_mut())?;
             }
-            self.write_piece(head, slot.as_ref(), &taken, writer).await?;
+            let data = slot.as_ref().map_or(&[][..], |buf| &buf.filled()[..taken.data]);
+            let piece = Piece { data, coding: self.coding, is_last: taken.done };
+            let written = writer.write_piece(head, piece, self.deadline, self.write_patience).await;
+            written.map_err(BodyError::Sink)?;
             if let Some(buf) = slot {
                 buf.consume(taken.read);
                 if buf.is_empty() {
@@ -120,48 +113,17 @@ impl Passage<'_> {
             })
             .await?;
             if count == 0 {
-                return self.end_of_input(writer).await;
+                return self.end_of_input(head, writer).await;
             }
         }
     }
 
-    async fn write_piece<W: AsyncWrite + Unpin>(
-        &mut self,
-        head: &mut Vec<u8>,
-        slot: Option<&Buf>,
-        taken: &Decoded,
-        writer: &mut W,
-    ) -> Result<(), BodyError> {
-        let data = slot.map_or(&[][..], |buf| &buf.filled()[..taken.data]);
-        let end: &[u8] = match (self.coding, data.is_empty(), taken.done) {
-            (Coding::Plain, ..) | (Coding::Chunked, true, false) => b"",
-            (Coding::Chunked, false, false) => b"\r\n",
-            (Coding::Chunked, true, true) => b"0\r\n\r\n",
-            (Coding::Chunked, false, true) => b"\r\n0\r\n\r\n",
-        };
-        if self.coding == Coding::Chunked && !data.is_empty() {
-            chunked::write_size(head, data.len());
-        }
-        let written = if data.len() <= COPY_AT_MOST {
-            head.extend_from_slice(data);
-            head.extend_from_slice(end);
-            transport::write_all(writer, &[head], self.deadline, self.write_patience).await
-        } else {
-            transport::write_all(writer, &[head, data, end], self.deadline, self.write_patience).await
-        };
-        head.clear();
-        written.map_err(BodyError::Sink)
-    }
-
-    async fn end_of_input<W: AsyncWrite + Unpin>(&mut self, writer: &mut W) -> Result<(), BodyError> {
+    async fn end_of_input<W: Sink>(&mut self, head: &mut Vec<u8>, writer: &mut W) -> Result<(), BodyError> {
         if !matches!(self.framing, Framing::UntilClose) {
             return Err(BodyError::Truncated);
         }
-        if self.coding == Coding::Chunked {
-            let end = transport::write_all(writer, &[b"0\r\n\r\n"], self.deadline, self.write_patience).await;
-            end.map_err(BodyError::Sink)?;
-        }
-        Ok(())
+        let piece = Piece { data: b"", coding: self.coding, is_last: true };
+        writer.write_piece(head, piece, self.deadline, self.write_patience).await.map_err(BodyError::Sink)
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Knows nothing about how requests are read from clients.
 
-use super::body::{BodyError, Coding, Framing, Passage, unexpected_end};
+use super::body::{BodyError, Framing, Passage, unexpected_end};
 use super::head::{Bounds, Scanner};
 use super::request::{Facts, Prepared};
 use super::response::{self, BadResponse, Ready, Received};
@@ -12,6 +12,7 @@ use crate::buffer::{Buf, Use};
 use crate::client::Client;
 use crate::clock::{self, Deadline, Millis, NEVER};
 use crate::connect::{self, ConnectError};
+use crate::sink::{Coding, Sink};
 use crate::table::{Table, Timeouts};
 use crate::target::{InFlight, Phase, TargetState, UpstreamState};
 use crate::transport::{self, TransportError};
@@ -21,7 +22,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 
@@ -138,7 +139,7 @@ impl<C: Client> Exchange<'_, C> {
         let Answering { mut stream, mut slot, .. } = answering;
         let (mut from, _) = stream.split();
         let (mut client_read, mut client_write) = self.client.split();
-        let passage = passage(ready, self.deadline, self.request.timeouts);
+        let passage = passage::<C::Writer<'_>>(ready, self.deadline, self.request.timeouts);
         // Only a stream without a known end is watched for a client that has gone: whoever half-closes
         // after a request still gets an ordinary answer.
         let watch = passage.is_endless.then_some(&mut client_read);
@@ -262,7 +263,7 @@ impl<C: Client> Exchange<'_, C> {
         upload_deadline.follow(Some(self.in_flight.target().clone()));
         let timeouts = self.request.timeouts;
         let framing = std::mem::replace(&mut self.request.framing, Framing::Length(0));
-        let coding = if matches!(framing, Framing::Chunked(_)) { Coding::Chunked } else { Coding::Plain };
+        let coding = if matches!(framing, Framing::Length(_)) { Coding::Plain } else { Coding::Chunked };
         let mut out = std::mem::replace(&mut self.request.out, crate::buffer::Out::take());
         let uploaded = Cell::new(false);
         let begun = Cell::new(false);
@@ -277,10 +278,7 @@ impl<C: Client> Exchange<'_, C> {
         };
         let continue_first = std::mem::take(&mut self.request.facts.expects_continue) && self.input.is_none();
         if continue_first {
-            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            let sent =
-                transport::write_all(&mut client_write, &[interim], self.deadline, CLIENT_WRITE_PATIENCE)
-                    .await;
+            let sent = client_write.say_continue(self.deadline, CLIENT_WRITE_PATIENCE).await;
             sent.map_err(|error| ForwardError::RequestBody(BodyError::Source(error)))?;
         }
         self.deadline.disarm();
@@ -384,7 +382,7 @@ struct Download<'d> {
 
 impl Download<'_> {
     /// Relays the response. Says whether the client's and the upstream's connection can be used again.
-    async fn run<W: AsyncWrite + Unpin>(
+    async fn run<W: Sink>(
         self,
         from: &mut ReadHalf<'_>,
         slot: &mut Option<Buf>,
@@ -407,7 +405,7 @@ impl Download<'_> {
         self.begun.set(true);
         self.upstream.count(self.worker.index, ready.status);
         let reusable = (ready.keep_alive, ready.upstream_keeps);
-        let passage = passage(ready, self.deadline, self.request.timeouts);
+        let passage = passage::<W>(ready, self.deadline, self.request.timeouts);
         let relayed = passage.inner.run(&mut out, from, slot, client, NOBODY).await;
         relayed.map_err(ForwardError::Midway)?;
         Ok(reusable)
@@ -419,11 +417,11 @@ struct ResponsePassage<'p> {
     is_endless: bool,
 }
 
-fn passage(ready: Ready, deadline: &Deadline, timeouts: Timeouts) -> ResponsePassage<'_> {
+fn passage<W: Sink>(ready: Ready, deadline: &Deadline, timeouts: Timeouts) -> ResponsePassage<'_> {
     let is_endless = !matches!(ready.framing, Framing::Length(_));
     let inner = Passage {
         framing: ready.framing,
-        coding: ready.coding,
+        coding: if W::IS_FRAMED { Coding::Plain } else { ready.coding },
         deadline,
         read_patience: timeouts.read,
         write_patience: CLIENT_WRITE_PATIENCE,

@@ -5,12 +5,13 @@
 
 use crate::client::Scheme;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 /// What is known of a client before it has said anything, made once per connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     /// Its address, as text.
-    address: Box<str>,
+    address: Rc<str>,
     scheme: Scheme,
 }
 

@@ -3,7 +3,7 @@
 //! Pipelined requests are answered in order, one at a time. Knows nothing about listeners and workers' threads.
 
 mod body;
-mod chunked;
+pub(crate) mod chunked;
 pub(crate) mod field;
 mod forward;
 mod forwarded;
@@ -17,17 +17,19 @@ use crate::buffer::{Buf, Out, Use};
 use crate::client::Client;
 use crate::clock::{self, Deadline, Millis};
 use crate::error_page::{self, Answer};
+use crate::h2;
 use crate::hold::Held;
+use crate::sink::{Coding, Piece, Sink};
 use crate::target::{InFlight, UpstreamState};
 use crate::transport::{self, TransportError};
 use crate::tunnel;
 use crate::worker::{InForce, Worker};
 use body::Framing;
 use forward::{CLIENT_WRITE_PATIENCE, Exchange, ForwardError};
-use forwarded::Peer;
-use head::{Bounds, HeadError, Scanner};
-use request::{Facts, Prepared, Refusal, Upgrade};
-use std::net::SocketAddr;
+pub(crate) use forwarded::Peer;
+pub(crate) use head::{Bounds, HeadError, Scanner};
+pub(crate) use request::{Facts, Refusal};
+use request::{Prepared, Upgrade};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -46,12 +48,16 @@ const LINGER_BYTES: usize = 1024 * 1024;
 const SMALL_BODY: u64 = 16 * 1024;
 
 /// Serves one client until its connection ends.
-pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, stream: C, peer: SocketAddr) {
-    let peer = Peer::new(peer, stream.scheme());
-    let deadline = Deadline::new();
-    let mut connection = Connection { worker, stream, peer, deadline, input: None, is_new: true };
+pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, stream: C, peer: Peer) {
+    let mut connection = Connection::new(worker, stream, peer);
     loop {
-        match connection.next().await {
+        let next = match connection.read_head().await {
+            Ok(bounds) if connection.is_http2(bounds) => return connection.change_to_http2().await,
+            Ok(bounds) => connection.answer(bounds).await,
+            Err(NoHead::End) => Next::End,
+            Err(NoHead::Refused(refusal)) => connection.refuse(refusal, Facts::default(), None).await,
+        };
+        match next {
             Next::Request => {}
             Next::Linger => return connection.linger().await,
             Next::End => return connection.stream.say_end(),
@@ -61,7 +67,8 @@ pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, stream: C, peer: Socke
     }
 }
 
-struct Connection<'w, C> {
+/// What a request is answered on: a connection, or one stream of a connection that has many.
+pub(crate) struct Connection<'w, C> {
     worker: &'w Rc<Worker>,
     stream: C,
     peer: Peer,
@@ -72,7 +79,7 @@ struct Connection<'w, C> {
 }
 
 /// What follows an answer.
-enum Next {
+pub(crate) enum Next {
     /// Another request, maybe.
     Request,
     /// The end, once the client has read the answer.
@@ -84,7 +91,7 @@ enum Next {
     Upgraded(Box<Upgraded>),
 }
 
-struct Upgraded {
+pub(crate) struct Upgraded {
     upstream: TcpStream,
     from_upstream: Option<Buf>,
     in_flight: InFlight,
@@ -98,13 +105,19 @@ enum NoHead {
     Refused(Refusal),
 }
 
-impl<C: Client> Connection<'_, C> {
-    async fn next(&mut self) -> Next {
-        let bounds = match self.read_head().await {
-            Ok(bounds) => bounds,
-            Err(NoHead::End) => return Next::End,
-            Err(NoHead::Refused(refusal)) => return self.refuse(refusal, Facts::default(), None).await,
-        };
+impl<'w, C: Client> Connection<'w, C> {
+    pub(crate) fn new(worker: &'w Rc<Worker>, stream: C, peer: Peer) -> Self {
+        Self { worker, stream, peer, deadline: Deadline::new(), input: None, is_new: true }
+    }
+
+    /// Answers the request whose head is `head`.
+    pub(crate) async fn answer_to(&mut self, head: Buf, bounds: Bounds) -> Next {
+        self.input = Some(head);
+        self.answer(bounds).await
+    }
+
+    /// Answers the request whose head is in the input.
+    async fn answer(&mut self, bounds: Bounds) -> Next {
         self.is_new = false;
         let Admitted { mut prepared, in_flight, table } = match self.admit(bounds).await {
             Ok(admitted) => admitted,
@@ -116,6 +129,10 @@ impl<C: Client> Connection<'_, C> {
             }
         };
         self.absorb(bounds, &mut prepared);
+        if <C::Writer<'_>>::IS_FRAMED && matches!(prepared.framing, Framing::Chunked(_)) {
+            // The carrier shows where the body ends; there are no chunks in it.
+            prepared.framing = Framing::UntilClose;
+        }
         self.deadline.follow(Some(in_flight.target().clone()));
         let facts = prepared.facts;
         let state = &table.upstreams[prepared.upstream].state;
@@ -259,7 +276,7 @@ impl<C: Client> Connection<'_, C> {
     }
 
     /// Answers for ourselves.
-    async fn refuse(
+    pub(crate) async fn refuse(
         &mut self,
         refusal: Refusal,
         facts: Facts,
@@ -281,8 +298,9 @@ impl<C: Client> Connection<'_, C> {
         };
         let mut out = Out::take();
         error_page::write(&mut out, answer, |out| self.worker.write_date(out));
-        let written =
-            transport::write_all(&mut self.stream, &[&out], &self.deadline, CLIENT_WRITE_PATIENCE).await;
+        let piece = Piece { data: b"", coding: Coding::Plain, is_last: true };
+        let (_, mut writer) = self.stream.split();
+        let written = writer.write_piece(&mut out, piece, &self.deadline, CLIENT_WRITE_PATIENCE).await;
         match (written, keep_alive) {
             (Err(_), _) => Next::Drop,
             (Ok(()), true) => Next::Request,
@@ -306,7 +324,18 @@ impl<C: Client> Connection<'_, C> {
         }
     }
 
-    async fn tunnel(self, upgraded: Upgraded) {
+    /// Whether the client begins with HTTP/2's preface (RFC 9113, 3.4), which is made to look like a request.
+    fn is_http2(&self, bounds: Bounds) -> bool {
+        let head = self.input.as_ref().map(Buf::filled).and_then(|input| input.get(..bounds.end));
+        self.is_new && head.is_some_and(|head| h2::PREFACE.starts_with(head))
+    }
+
+    async fn change_to_http2(self) {
+        // Far larger than what an HTTP/1.1 connection needs.
+        Box::pin(h2::serve(self.worker, self.stream, self.input, self.peer)).await;
+    }
+
+    pub(crate) async fn tunnel(self, upgraded: Upgraded) {
         let Upgraded { upstream, from_upstream, in_flight, protocol } = upgraded;
         let mut tunnel = tunnel::Tunnel::new(self.stream, upstream);
         tunnel.begin_with(self.input, from_upstream);
@@ -332,7 +361,7 @@ struct Admitted {
     table: Rc<InForce>,
 }
 
-fn explain(error: HeadError) -> Refusal {
+pub(crate) fn explain(error: HeadError) -> Refusal {
     match error {
         HeadError::BareLineFeed => Refusal { status: 400, why: "bare line feed" },
         HeadError::ControlInLine => Refusal { status: 400, why: "control byte in a line" },

@@ -3,11 +3,12 @@
 //! As strict as the request side: what an upstream says badly is not passed on, and its connection is not used
 //! again. Knows nothing about sockets.
 
-use super::body::{Coding, Framing};
+use super::body::Framing;
 use super::chunked::Decoder;
 use super::field::{self, Connection, Field};
 use super::head::MOST_FIELDS;
 use super::request::{Facts, copy_fields};
+use crate::sink::Coding;
 use httparse::Header;
 use std::mem::MaybeUninit;
 

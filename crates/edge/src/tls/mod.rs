@@ -7,9 +7,10 @@ mod certificates;
 mod files;
 mod tickets;
 
-use crate::client::Secure;
+use crate::client::{Scheme, Secure};
 use crate::clock::{Deadline, Millis};
-use crate::h1;
+use crate::h1::{self, Peer};
+use crate::h2;
 use crate::worker::Worker;
 use certificates::{Certificate, Certificates};
 use files::Files;
@@ -34,6 +35,9 @@ use tokio_rustls::server::TlsStream;
 /// nothing should not hold a descriptor for long.
 const HANDSHAKE_PATIENCE: Millis = 15_000;
 
+/// The name of HTTP/2 in ALPN (RFC 9113, 3.2).
+const HTTP2: &[u8] = b"h2";
+
 /// What every TLS connection shares.
 #[derive(Debug)]
 pub(crate) struct Tls {
@@ -53,7 +57,7 @@ impl Tls {
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .with_no_client_auth();
         let mut config = builder.with_cert_resolver(certificates.clone());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
         config.ticketer = tickets.clone();
         // Tickets carry the session; a store of this process would not survive it.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -102,9 +106,13 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// Serves one TLS connection until it ends.
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let from = Peer::new(peer, Scheme::Https);
     // A handshake's state is large and short-lived; idle connections should not keep room for it.
     match Box::pin(shake_hands(worker, stream)).await {
-        Ok(stream) => h1::serve(worker, Secure::new(stream), peer).await,
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
+            Box::pin(h2::serve(worker, Secure::new(stream), None, from)).await;
+        }
+        Ok(stream) => h1::serve(worker, Secure::new(stream), from).await,
         Err(error) => tracing::debug!(%error, %peer, "no TLS connection"),
     }
 }

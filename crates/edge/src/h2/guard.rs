@@ -1,0 +1,211 @@
+//! The bytes of an HTTP/2 connection on their way to the frame layer, with an eye on frames that cost their sender nothing:
+//! a client that sends thousands of settings, pings or empty pieces wants our time, not an answer (CVE-2019-9511 to 9518).
+//!
+//! Only frames' headers are read. Knows nothing about streams.
+
+use super::PREFACE;
+use crate::buffer::Buf;
+use crate::client::Client;
+use crate::clock::{self, Millis};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Idle talk a client may save up, in frames. A page with hundreds of resources re-prioritised at once stays far below.
+const MOST_SAVED: u64 = 2_000;
+/// Frames of idle talk a client may send for good, a second.
+const PER_SECOND: u64 = 200;
+
+/// A connection under watch.
+pub(super) struct Guarded<C> {
+    stream: C,
+    /// What had arrived before.
+    early: Option<Buf>,
+    frames: Frames,
+}
+
+impl<C> Guarded<C> {
+    pub(super) fn new(stream: C, early: Option<Buf>) -> Self {
+        Self { stream, early: early.filter(|buf| !buf.is_empty()), frames: Frames::new(clock::now()) }
+    }
+}
+
+/// Follows the frames of one direction.
+struct Frames {
+    /// Bytes of the preface or of a frame's payload still to come.
+    skip: usize,
+    header: [u8; Self::HEADER],
+    header_len: usize,
+    saved: u64,
+    since: Millis,
+}
+
+impl Frames {
+    /// Length, type, flags, stream.
+    const HEADER: usize = 9;
+
+    fn new(now: Millis) -> Self {
+        let header = [0; Self::HEADER];
+        Self { skip: PREFACE.len(), header, header_len: 0, saved: MOST_SAVED, since: now }
+    }
+
+    /// Takes in what was read; false when it is too much idle talk.
+    fn follow(&mut self, mut bytes: &[u8], now: Millis) -> bool {
+        while !bytes.is_empty() {
+            if self.skip > 0 {
+                let step = self.skip.min(bytes.len());
+                self.skip -= step;
+                bytes = &bytes[step..];
+                continue;
+            }
+            let step = (Self::HEADER - self.header_len).min(bytes.len());
+            self.header[self.header_len..][..step].copy_from_slice(&bytes[..step]);
+            self.header_len += step;
+            bytes = &bytes[step..];
+            if self.header_len == Self::HEADER {
+                self.header_len = 0;
+                let [high, middle, low, kind, flags, ..] = self.header;
+                self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+                if is_idle_talk(kind, flags, self.skip) && !self.spend(now) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn spend(&mut self, now: Millis) -> bool {
+        if self.saved == 0 {
+            let earned = now.saturating_sub(self.since) * PER_SECOND / 1000;
+            self.saved = earned.min(MOST_SAVED);
+            self.since = now;
+        }
+        let can = self.saved > 0;
+        self.saved = self.saved.saturating_sub(1);
+        can
+    }
+}
+
+/// Whether a frame asks for nothing: DATA and CONTINUATION without content, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY and
+/// whatever is unknown (RFC 9113, 6). Opening streams and giving room to answers is what clients are there for, and
+/// acknowledging is asked of them.
+fn is_idle_talk(kind: u8, flags: u8, length: usize) -> bool {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    const WINDOW_UPDATE: u8 = 8;
+    const CONTINUATION: u8 = 9;
+    /// END_STREAM of DATA, ACK of SETTINGS and PING.
+    const FIRST_FLAG: u8 = 1;
+    match kind {
+        DATA => length == 0 && flags & FIRST_FLAG == 0,
+        CONTINUATION => length == 0,
+        HEADERS | WINDOW_UPDATE => false,
+        SETTINGS | PING => flags & FIRST_FLAG == 0,
+        _ => true,
+    }
+}
+
+impl<C: Client> AsyncRead for Guarded<C> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = into.filled().len();
+        if let Some(early) = &mut this.early {
+            let count = early.filled().len().min(into.remaining());
+            into.put_slice(&early.filled()[..count]);
+            early.consume(count);
+            if early.is_empty() {
+                this.early = None;
+            }
+        } else {
+            ready!(Pin::new(&mut this.stream).poll_read(cx, into))?;
+        }
+        match this.frames.follow(&into.filled()[before..], clock::now()) {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Ready(Err(io::Error::other("too many frames that ask for nothing"))),
+        }
+    }
+}
+
+impl<C: Client> AsyncWrite for Guarded<C> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, length: u8) -> Vec<u8> {
+        let mut bytes = vec![0, 0, length, kind, flags, 0, 0, 0, 1];
+        bytes.resize(bytes.len() + usize::from(length), 4);
+        bytes
+    }
+
+    /// Frames followed until one is too many.
+    fn followed(frame: &[u8], step: usize) -> u64 {
+        let mut frames = Frames::new(0);
+        assert!(frames.follow(PREFACE, 0));
+        for count in 0..3 * MOST_SAVED {
+            for piece in frame.chunks(step) {
+                if !frames.follow(piece, 0) {
+                    return count;
+                }
+            }
+        }
+        u64::MAX
+    }
+
+    #[test]
+    fn idle_talk_is_bounded_however_it_arrives() {
+        for step in [1, 5, 100] {
+            for idle in [frame(4, 0, 6), frame(6, 0, 8), frame(2, 0, 5), frame(0, 0, 0), frame(99, 0, 30)] {
+                assert_eq!(followed(&idle, step), MOST_SAVED, "{idle:?}");
+            }
+            for asked in [
+                frame(0, 0, 1),
+                frame(0, 1, 0),
+                frame(1, 4, 9),
+                frame(8, 0, 4),
+                frame(4, 1, 0),
+                frame(6, 1, 8),
+            ] {
+                assert_eq!(followed(&asked, step), u64::MAX, "{asked:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_steady_ping_is_no_flood() {
+        let mut frames = Frames::new(0);
+        assert!(frames.follow(PREFACE, 0));
+        assert!((1..20_000).all(|turn| frames.follow(&frame(6, 0, 8), turn * 10)));
+    }
+}

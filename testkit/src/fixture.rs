@@ -26,6 +26,7 @@ pub fn stack_name() -> StackName {
 }
 
 /// A container service with a healthcheck that restarts always and runs one copy.
+#[allow(clippy::too_many_lines)] // One line for each field of the model.
 pub fn service(service: &str) -> Service {
     Service {
         name: name(service),
@@ -35,6 +36,7 @@ pub fn service(service: &str) -> Service {
         platform: None,
         command: None,
         entrypoint: None,
+        config_hash: None,
         environment: BTreeMap::new(),
         ports: Vec::new(),
         expose: Vec::new(),
@@ -74,6 +76,7 @@ pub fn service(service: &str) -> Service {
         devices: Vec::new(),
         pid: None,
         ipc: None,
+        more: Box::default(),
         secrets: Vec::new(),
         configs: Vec::new(),
         profiles: Vec::new(),
@@ -119,7 +122,8 @@ impl ServiceExt for Service {
     }
 
     fn with_volume(mut self, key: &str) -> Self {
-        let kind = MountKind::Volume { key: key.into(), nocopy: false, subpath: None };
+        let kind =
+            MountKind::Volume { key: key.into(), nocopy: false, subpath: None, labels: BTreeMap::new() };
         self.mounts.push(Mount { kind, target: "/data".into(), read_only: false });
         self
     }
@@ -154,6 +158,8 @@ pub fn stack(services: impl IntoIterator<Item = Service>) -> Stack {
         volumes,
         secrets: BTreeMap::new(),
         configs: BTreeMap::new(),
+        providers: BTreeMap::new(),
+        models: BTreeMap::new(),
         edge: EdgeSettings::default(),
     }
 }

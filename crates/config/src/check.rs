@@ -88,10 +88,10 @@ fn object(node: &mut Node, shape: &Object, path: &KeyPath, sink: &mut Sink) -> b
 fn unknown_key(name: &str, entry: &Entry, shape: &Object, path: &KeyPath, sink: &mut Sink) {
     let mut finding =
         Diagnostic::error(Code::UnknownKey, format!("unknown key `{name}`")).at(entry.key_span).path(path);
-    let known = shape.keys.iter().map(|k| k.name);
+    let known = shape.keys().map(|k| k.name);
     if let Some(meant) = suggest::closest(name, known.clone()) {
         finding = finding.help(format!("did you mean `{meant}`?"));
-    } else if shape.keys.len() <= 12 {
+    } else if known.clone().count() <= 12 {
         let known: Vec<_> = known.map(|k| format!("`{k}`")).collect();
         finding = finding.help(format!("known here: {}", known.join(", ")));
     } else if shape.extensible {

@@ -16,6 +16,7 @@ mod environment;
 mod extend;
 mod files;
 mod include;
+mod inherit;
 mod interpolate;
 mod load;
 mod merge;

@@ -111,6 +111,7 @@ impl Loader<'_> {
             tree,
             disabled: chosen.disabled,
             profiles: chosen.known,
+            default_platform: self.env.get("DOCKER_DEFAULT_PLATFORM").filter(|p| !p.is_empty()),
         })
     }
 
@@ -164,6 +165,7 @@ impl Loader<'_> {
         }
         self.interpolate(&mut document);
         name_of_external(&mut document);
+        adopted_extensions(&mut document, &mut self.sink);
         check(&mut document, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
         Some(document)
     }
@@ -182,6 +184,31 @@ impl Loader<'_> {
             self.sink.push(finding.at(version.key_span).path("version").help("remove it"));
         }
     }
+}
+
+/// `x-develop` and `x-initialSync` are what `develop` and `initial_sync` were called before they were adopted. What
+/// stands under the present name goes over them.
+fn adopted_extensions(document: &mut Node, sink: &mut Sink) {
+    for (name, entry) in document.entries_mut("services") {
+        let path = KeyPath::root().key("services").key(name);
+        adopt(&mut entry.node, "x-develop", "develop", &path, sink);
+        let Some(develop) = entry.node.get_mut("develop") else { continue };
+        for watch in develop.items_mut("watch") {
+            adopt(watch, "x-initialSync", "initial_sync", &path, sink);
+        }
+    }
+}
+
+fn adopt(node: &mut Node, from: &str, to: &str, path: &KeyPath, sink: &mut Sink) {
+    let Some(map) = node.as_map_mut() else { return };
+    let Some(old) = map.remove(from) else { return };
+    let finding = Diagnostic::warning(Code::Obsolete, format!("`{from}` is called `{to}` now"));
+    sink.push(finding.at(old.key_span).path(path.key(from)).help(format!("write `{to}`")));
+    let node = match map.remove(to) {
+        Some(new) if !new.node.is_null() => merge(old.node, new.node, &Kind::Any, &path.key(to), sink),
+        _ => old.node,
+    };
+    map.insert(to.to_owned(), Entry { key_span: old.key_span, node });
 }
 
 /// The old `external: { name: … }` gives the resource its name.

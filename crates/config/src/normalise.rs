@@ -2,6 +2,7 @@
 //! implied spelled out: names of networks and volumes, the default network, dependencies.
 
 use crate::diagnostic::{Code, Diagnostic, Sink, Span};
+use crate::inherit;
 use crate::mounts;
 use crate::node::{Entry, KeyPath, Map, Node, Value};
 use crate::paths;
@@ -17,6 +18,9 @@ pub struct Place<'a> {
     /// Variables, for values that are inherited.
     pub lookup: &'a dyn Fn(&str) -> Option<String>,
 }
+
+/// The kinds of resources that run containers.
+const CONTAINERS: [&str; 2] = ["services", "jobs"];
 
 fn text(text: impl Into<String>) -> Value {
     Value::Text(text.into())
@@ -39,8 +43,10 @@ impl Place<'_> {
     /// Makes the paths of a tree absolute. Separate from the rest, because files that are extended or included
     /// have directories of their own.
     pub fn paths(&self, tree: &mut Node) {
-        for (_, entry) in tree.entries_mut("services") {
-            self.service_paths(&mut entry.node);
+        for kind in CONTAINERS {
+            for (_, entry) in tree.entries_mut(kind) {
+                self.service_paths(&mut entry.node);
+            }
         }
         for key in ["configs", "secrets"] {
             for (_, entry) in tree.entries_mut(key) {
@@ -58,6 +64,9 @@ impl Place<'_> {
 
     fn service_paths(&self, service: &mut Node) {
         if let Some(build) = service.get_mut("build") {
+            for (_, entry) in build.entries_mut("ssh") {
+                self.resolve(&mut entry.node);
+            }
             for key in ["context", "additional_contexts"] {
                 let Some(node) = build.get_mut(key) else { continue };
                 match &mut node.value {
@@ -73,16 +82,9 @@ impl Place<'_> {
                 }
             }
         }
-        for file in service.items_mut("env_file") {
-            self.resolve_key(file, "path");
-        }
-        for file in service.items_mut("label_file") {
-            self.resolve(file);
-        }
-        for mount in service.items_mut("volumes") {
-            if mount.get_text("type") == Some("bind") {
-                self.resolve_key(mount, "source");
-            }
+        self.container_paths(service);
+        for hook in service.items_mut("pre_start") {
+            self.container_paths(hook);
         }
         if let Some(develop) = service.get_mut("develop") {
             for watch in develop.items_mut("watch") {
@@ -90,6 +92,21 @@ impl Place<'_> {
             }
         }
         self.resolve_key_of(service, &["extends", "file"]);
+    }
+
+    /// Paths of whatever runs a container.
+    fn container_paths(&self, container: &mut Node) {
+        for file in container.items_mut("env_file") {
+            self.resolve_key(file, "path");
+        }
+        for file in container.items_mut("label_file") {
+            self.resolve(file);
+        }
+        for mount in container.items_mut("volumes") {
+            if mount.get_text("type") == Some("bind") {
+                self.resolve_key(mount, "source");
+            }
+        }
     }
 
     fn resolve_key_of(&self, node: &mut Node, keys: &[&str; 2]) {
@@ -109,10 +126,12 @@ impl Place<'_> {
 
     /// Fills in what is implied, in a tree whose paths are absolute.
     pub fn implied(&self, tree: &mut Node, name: &str) {
-        for (_, entry) in tree.entries_mut("services") {
-            self.service(&mut entry.node);
-        }
         default_network(tree);
+        for kind in CONTAINERS {
+            for (_, entry) in tree.entries_mut(kind) {
+                self.service(&mut entry.node);
+            }
+        }
         for kind in ["networks", "volumes", "configs", "secrets"] {
             for (key, entry) in tree.entries_mut(kind) {
                 if entry.node.is_null() {
@@ -178,6 +197,7 @@ impl Place<'_> {
             }
         }
         implied_dependencies(service);
+        inherit::complete_hooks(service);
     }
 
     /// Gives keys without value that of the environment.
@@ -230,16 +250,18 @@ fn implied_dependencies(service: &mut Node) {
 fn default_network(tree: &mut Node) {
     let span = tree.span;
     let mut is_used = false;
-    for (_, entry) in tree.entries_mut("services") {
-        let service = &mut entry.node;
-        if service.get("network_mode").is_some() || service.get("provider").is_some() {
-            continue;
+    for kind in CONTAINERS {
+        for (_, entry) in tree.entries_mut(kind) {
+            let service = &mut entry.node;
+            if service.get("network_mode").is_some() || service.get("provider").is_some() {
+                continue;
+            }
+            if service.get("networks").and_then(Node::as_map).is_none_or(|networks| networks.is_empty()) {
+                service.put("networks", fields(span, [("default", Value::Null)]));
+            }
+            let networks = service.get("networks").and_then(Node::as_map);
+            is_used |= networks.is_some_and(|networks| networks.contains_key("default"));
         }
-        if service.get("networks").and_then(Node::as_map).is_none_or(|networks| networks.is_empty()) {
-            service.put("networks", fields(span, [("default", Value::Null)]));
-        }
-        let networks = service.get("networks").and_then(Node::as_map);
-        is_used |= networks.is_some_and(|networks| networks.contains_key("default"));
     }
     if is_used {
         tree.put_default("networks", fields(span, []));

@@ -5,10 +5,8 @@ use std::path::{Component, Path, PathBuf};
 /// `path` seen from `base`: absolute, with `~` as the home directory where that is known. An absolute path stays
 /// as it is written.
 pub fn absolute(base: &Path, path: &str, home: Option<&str>) -> PathBuf {
-    if let (Some(rest), Some(home)) = (path.strip_prefix('~'), home)
-        && (rest.is_empty() || rest.starts_with('/'))
-    {
-        return tidy(Path::new(&format!("{home}{rest}")));
+    if let (Some(rest), Some(home)) = (path.strip_prefix('~'), home) {
+        return tidy(Path::new(&format!("{home}/{rest}")));
     }
     // A path of Windows is absolute too: the file may have been written there.
     let is_windows =

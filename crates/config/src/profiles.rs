@@ -49,11 +49,17 @@ pub fn choose(
             }
         }
     }
+    let is_in = |node: &Node| {
+        let own = profiles_of(node);
+        own.is_empty() || active.contains("*") || own.iter().any(|p| active.contains(p))
+    };
+    if let Some(jobs) = tree.get_mut("jobs").and_then(Node::as_map_mut) {
+        jobs.retain(|_, entry| is_in(&entry.node));
+    }
     let mut disabled = vec![];
     if let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) {
         services.retain(|name, entry| {
-            let own = profiles_of(&entry.node);
-            let is_in = own.is_empty() || active.contains("*") || own.iter().any(|p| active.contains(p));
+            let is_in = is_in(&entry.node);
             if !is_in {
                 disabled.push(name.clone());
             }
@@ -63,10 +69,10 @@ pub fn choose(
     Chosen { disabled, known: known.into_iter().collect() }
 }
 
-/// Takes the networks, volumes, secrets and configs out that no service uses.
+/// Takes the networks, volumes, secrets, configs and models out that no service uses.
 pub fn drop_unused(tree: &mut Node) {
-    let mut used: [BTreeSet<String>; 4] = Default::default();
-    let [networks, volumes, secrets, configs] = &mut used;
+    let mut used: [BTreeSet<String>; 5] = Default::default();
+    let [networks, volumes, secrets, configs, models] = &mut used;
     let source = |node: &Node| node.get_text("source").map(str::to_owned);
     for (_, entry) in tree.entries("services") {
         let service = &entry.node;
@@ -75,11 +81,12 @@ pub fn drop_unused(tree: &mut Node) {
         volumes.extend(named.filter_map(source));
         secrets.extend(service.items("secrets").iter().filter_map(source));
         configs.extend(service.items("configs").iter().filter_map(source));
+        models.extend(service.entries("models").map(|(name, _)| name.clone()));
         if let Some(build) = service.get("build") {
             secrets.extend(build.items("secrets").iter().filter_map(source));
         }
     }
-    for (kind, used) in ["networks", "volumes", "secrets", "configs"].iter().zip(&used) {
+    for (kind, used) in ["networks", "volumes", "secrets", "configs", "models"].iter().zip(&used) {
         if let Some(resources) = tree.get_mut(kind).and_then(Node::as_map_mut) {
             resources.retain(|name, _| used.contains(name));
         }

@@ -2,6 +2,8 @@
 
 use crate::node::Node;
 use crate::print;
+use mainstay_model::ConfigHash;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -20,6 +22,8 @@ pub struct Project {
     pub disabled: Vec<String>,
     /// Every profile that a service names, sorted.
     pub profiles: Vec<String>,
+    /// `DOCKER_DEFAULT_PLATFORM`, the platform of what is built.
+    pub default_platform: Option<String>,
 }
 
 impl fmt::Debug for Project {
@@ -33,8 +37,24 @@ impl fmt::Debug for Project {
 }
 
 impl Project {
-    /// What `docker compose config --format json` prints for it.
+    /// What `docker compose config --format json` prints for it, for programs. With dollar signs doubled.
     pub fn to_compose_json(&self) -> serde_json::Value {
-        print::to_compose_json(&self.name, &self.tree)
+        print::value(&print::project(&self.name, &self.tree), true)
+    }
+
+    /// What `docker compose config --format json` prints for it, to the byte.
+    pub fn to_compose_text(&self) -> String {
+        print::go_json(&print::project(&self.name, &self.tree), true).replace('$', "$$")
+    }
+
+    /// What `docker compose config --hash` prints for each service.
+    pub fn hashes(&self) -> BTreeMap<String, String> {
+        let services = self.tree.entries("services");
+        services.map(|(name, entry)| (name.clone(), self.hash(&entry.node).of_file())).collect()
+    }
+
+    /// Compose's hash of a service.
+    pub(crate) fn hash(&self, service: &Node) -> ConfigHash {
+        print::of_service(service, self.default_platform.as_deref())
     }
 }

@@ -15,6 +15,7 @@ pub fn lengthen(node: &mut Node, form: Short, path: &KeyPath, sink: &mut Sink) -
         (Short::BuildContext, Some(text)) => node.value = fields(span, [("context", Value::Text(text))]),
         (Short::Extends, Some(text)) => node.value = fields(span, [("service", Value::Text(text))]),
         (Short::Grant, Some(text)) => node.value = fields(span, [("source", Value::Text(text))]),
+        (Short::Schedule, Some(text)) => node.value = fields(span, [("cron", Value::Text(text))]),
         (Short::EnvFile, Some(text)) => node.value = fields(span, [("path", Value::Text(text))]),
         (Short::Include, Some(text)) => {
             let path = Value::List(vec![Node::text(text, span)]);

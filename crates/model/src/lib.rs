@@ -4,38 +4,48 @@
 //! Knows nothing about files, sockets, processes, clocks or randomness. Everything here is plain data that
 //! serialises, compares and clones.
 
+mod config_hash;
 mod event;
 mod health;
+mod hook;
 mod image;
 mod instance;
 mod name;
 mod observed;
+mod outside;
 mod plan;
 mod release;
+mod resources;
 mod route;
 mod secret;
 mod service;
+mod service_more;
 mod stack;
 mod state;
 mod storage;
 pub mod table;
 mod time;
 
+pub use config_hash::{ConfigHash, ConfigPiece, sha256};
 pub use event::{Event, EventKind};
 pub use health::{Healthcheck, Probe, Readiness};
-pub use image::{Build, ImageRef};
+pub use hook::{Hook, InitHook, WatchAction, WatchRule};
+pub use image::{Build, BuildMore, ImageRef};
 pub use instance::{Health, Instance, InstanceId, InstanceState};
 pub use name::{InvalidName, ServiceName, StackName};
 pub use observed::{Observed, Seen};
+pub use outside::{CredentialSpec, Model, ModelUse, Provider};
 pub use plan::{Plan, Reason, Step, StepKey, Waiting};
 pub use release::{Release, ReleaseNumber};
+pub use resources::{Blkio, DeviceRate, DeviceRequest, DeviceWeight, Resources, Ulimit};
 pub use route::{ExternalRoute, HostPattern, Route, RouteTimeouts};
 pub use secret::Secret;
 pub use service::{
     Dependency, DependencyCondition, Logging, NetworkAttachment, PortRange, Protocol, PublishedPort,
-    Resources, RestartPolicy, RuntimeKind, Service, Ulimit,
+    RestartPolicy, RuntimeKind, Service,
 };
-pub use stack::{EdgeSettings, FileObject, Network, Stack, Volume};
+pub use service_more::ServiceMore;
+pub use stack::{AddressPool, EdgeSettings, FileObject, Network, Stack, Volume};
 pub use state::{Answers, Deploy, Failure, Phase, StackState, Transition, Watch, Wish};
-pub use storage::{FileGrant, Mount, MountKind};
+pub use storage::{FileGrant, ForeignMount, Mount, MountKind};
 pub use time::Timestamp;

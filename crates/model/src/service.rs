@@ -1,10 +1,12 @@
 //! One service, resolved: every default filled in, every variable substituted, every path absolute.
 
-use crate::{Build, FileGrant, ImageRef, Mount, Readiness, Route, Secret, ServiceName};
+use crate::{
+    Build, ConfigHash, FileGrant, ImageRef, Mount, Readiness, Resources, Route, Secret, ServiceMore,
+    ServiceName, Ulimit,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-
 use std::time::Duration;
 
 /// A service of a stack. Field names are Compose's.
@@ -16,7 +18,7 @@ pub struct Service {
     pub image: Option<ImageRef>,
     /// `build:`.
     pub build: Option<Build>,
-    /// `pull_policy: always|missing|never|build` as text; `None` is `missing`.
+    /// `pull_policy: always|missing|never|build|refresh|daily|weekly|every_…` as text; `None` is `missing`.
     pub pull_policy: Option<String>,
     /// `platform:`.
     pub platform: Option<String>,
@@ -24,6 +26,10 @@ pub struct Service {
     pub command: Option<Vec<String>>,
     /// `entrypoint:`, split into argv. `None`: the image's. Empty: cleared.
     pub entrypoint: Option<Vec<String>>,
+    /// Hash that Docker Compose gives the service, for the label `com.docker.compose.config-hash`; `None` for what
+    /// Compose would not run, a native service.
+    #[serde(default)]
+    pub config_hash: Option<ConfigHash>,
     /// `environment:` over `env_file:`. A variable without a value and unknown to the shell is absent.
     pub environment: BTreeMap<String, Secret>,
     /// `ports:`.
@@ -100,10 +106,13 @@ pub struct Service {
     pub stdin_open: bool,
     /// `devices:`, as written.
     pub devices: Vec<String>,
-    /// `pid:`, `ipc:` modes, as written.
+    /// `pid:` mode, as written.
     pub pid: Option<String>,
     /// `ipc:` mode, as written.
     pub ipc: Option<String>,
+    /// Keys that few files use.
+    #[serde(default)]
+    pub more: Box<ServiceMore>,
     /// `secrets:`.
     pub secrets: Vec<FileGrant>,
     /// `configs:`.
@@ -173,6 +182,12 @@ pub struct PublishedPort {
     pub target: PortRange,
     /// Protocol.
     pub protocol: Protocol,
+    /// `name:`, for people.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// `app_protocol:`, for people.
+    #[serde(default)]
+    pub app_protocol: Option<String>,
 }
 
 /// How a service hangs on a network.
@@ -186,6 +201,21 @@ pub struct NetworkAttachment {
     pub ipv6_address: Option<String>,
     /// Order in which networks are attached, highest first.
     pub priority: i64,
+    /// `gw_priority:`, which network's gateway is the default one.
+    #[serde(default)]
+    pub gw_priority: i64,
+    /// `interface_name:`.
+    #[serde(default)]
+    pub interface_name: Option<String>,
+    /// `link_local_ips:`.
+    #[serde(default)]
+    pub link_local_ips: Vec<String>,
+    /// `mac_address:` on this network.
+    #[serde(default)]
+    pub mac_address: Option<String>,
+    /// `driver_opts:`.
+    #[serde(default)]
+    pub driver_opts: BTreeMap<String, String>,
 }
 
 /// One entry of `depends_on:`.
@@ -225,25 +255,6 @@ pub enum RestartPolicy {
     UnlessStopped,
 }
 
-/// Limits and reservations. Memory in bytes, CPUs in billionths of one (Docker's `NanoCPUs`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resources {
-    /// Hard memory limit.
-    pub memory: Option<u64>,
-    /// Soft memory limit.
-    pub memory_reservation: Option<u64>,
-    /// `memswap_limit`: memory plus swap; -1 is unlimited.
-    pub memory_swap: Option<i64>,
-    /// CPU limit.
-    pub nano_cpus: Option<u64>,
-    /// CPU reservation (planning only; Docker outside Swarm has no such thing).
-    pub nano_cpus_reservation: Option<u64>,
-    /// `cpu_shares`.
-    pub cpu_shares: Option<i64>,
-    /// Most processes.
-    pub pids: Option<i64>,
-}
-
 /// `logging:`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logging {
@@ -251,13 +262,4 @@ pub struct Logging {
     pub driver: Option<String>,
     /// Its options, `max-size` and `max-file` among them.
     pub options: BTreeMap<String, String>,
-}
-
-/// One entry of `ulimits:`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ulimit {
-    /// Soft limit; -1 is unlimited.
-    pub soft: i64,
-    /// Hard limit.
-    pub hard: i64,
 }

@@ -1,8 +1,7 @@
 //! A whole stack, as one resolved value.
 
-use crate::{ExternalRoute, Secret, Service, ServiceName, StackName};
+use crate::{ExternalRoute, Model, Provider, Secret, Service, ServiceName, StackName, sha256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +17,12 @@ pub struct Stack {
     pub files: Vec<PathBuf>,
     /// Services active under the chosen profiles.
     pub services: BTreeMap<ServiceName, Service>,
+    /// Services that plug-ins of Compose make.
+    #[serde(default)]
+    pub providers: BTreeMap<ServiceName, Provider>,
+    /// Models in use, by key.
+    #[serde(default)]
+    pub models: BTreeMap<String, Model>,
     /// Networks in use, by key.
     pub networks: BTreeMap<String, Network>,
     /// Volumes in use, by key.
@@ -49,12 +54,7 @@ impl Stack {
             .collect();
         let networks: Vec<_> = service.networks.keys().map(|key| self.networks.get(key)).collect();
         let text = serde_json::to_vec(&(&definition, image_id, files, networks)).unwrap_or_default();
-        let mut hash = String::with_capacity(64);
-        for byte in Sha256::digest(&text) {
-            hash.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-            hash.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-        }
-        hash
+        sha256(&text)
     }
 }
 
@@ -73,12 +73,40 @@ pub struct Network {
     pub internal: bool,
     /// `attachable:`.
     pub attachable: bool,
+    /// `enable_ipv4:`.
+    #[serde(default)]
+    pub enable_ipv4: Option<bool>,
     /// `enable_ipv6:`.
     pub enable_ipv6: Option<bool>,
+    /// `ipam: driver:`; the Engine's when absent.
+    #[serde(default)]
+    pub ipam_driver: Option<String>,
+    /// `ipam: options:`.
+    #[serde(default)]
+    pub ipam_options: BTreeMap<String, String>,
+    /// `ipam: config:` whole, with what `subnets` leaves out.
+    #[serde(default)]
+    pub pools: Vec<AddressPool>,
     /// `ipam: config:` subnets, with gateway where given.
     pub subnets: Vec<(String, Option<String>)>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Hash that Docker Compose gives it, for the label `com.docker.compose.config-hash`.
+    #[serde(default)]
+    pub config_hash: String,
+}
+
+/// One entry of `ipam: config:`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressPool {
+    /// The subnet in CIDR notation.
+    pub subnet: Option<String>,
+    /// Where containers get their addresses from, in CIDR notation.
+    pub ip_range: Option<String>,
+    /// The gateway.
+    pub gateway: Option<String>,
+    /// Addresses that the driver must not give away, by name.
+    pub aux_addresses: BTreeMap<String, String>,
 }
 
 /// One entry of top-level `volumes:`.
@@ -94,10 +122,13 @@ pub struct Volume {
     pub driver_opts: BTreeMap<String, String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Hash that Docker Compose gives it, for the label `com.docker.compose.config-hash`.
+    #[serde(default)]
+    pub config_hash: String,
 }
 
 /// One entry of top-level `secrets:` or `configs:`, with what it held when the stack was resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileObject {
     /// The file it comes from, where it comes from one.
     pub file: Option<PathBuf>,
@@ -105,6 +136,12 @@ pub struct FileObject {
     pub content: Option<Secret>,
     /// Exists outside the stack.
     pub external: bool,
+    /// `name:`, where the file gives one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// `x-mainstay: edge:`.

@@ -80,7 +80,9 @@ fn writable_mount(stack: &Stack, service: &Service) -> Option<String> {
                 others().any(|m| matches!(&m.kind, MountKind::Bind { source: other, .. } if other == source));
             (!shared).then(|| format!("it writes to `{}`", source.display()))
         }
-        MountKind::Bind { .. } | MountKind::Anonymous | MountKind::Tmpfs { .. } => None,
+        MountKind::Bind { .. } | MountKind::Anonymous | MountKind::Tmpfs { .. } | MountKind::Foreign(_) => {
+            None
+        }
     })
 }
 

@@ -3,10 +3,13 @@
 //! Reads a tree that has been checked and normalised, so types hold; what is left to report here is what only the
 //! meaning of a value shows.
 
+mod build;
 mod health;
+mod hooks;
 mod mainstay;
 mod mounts;
 mod networks;
+mod outside;
 mod ports;
 mod resources;
 mod service;
@@ -15,7 +18,7 @@ mod top;
 use crate::diagnostic::{Code, Diagnostic, Sink, Span};
 use crate::node::{KeyPath, Node};
 use crate::project::Project;
-use mainstay_model::{Stack, StackName};
+use mainstay_model::{ServiceName, Stack, StackName};
 use std::collections::BTreeMap;
 
 /// Resolves a stack. `None` when not even its name or a service's can be used; other mistakes are only reported.
@@ -27,9 +30,13 @@ pub fn stack(project: &Project, lookup: &dyn Fn(&str) -> Option<String>, sink: &
             return None;
         }
     };
-    let mut services = BTreeMap::new();
+    let (mut services, mut providers) = (BTreeMap::new(), BTreeMap::new());
     for (name, entry) in project.tree.entries("services") {
         let path = KeyPath::root().key("services").key(name);
+        if let (Some(provider), Ok(name)) = (outside::provider(&entry.node), ServiceName::new(name.clone())) {
+            providers.insert(name, provider);
+            continue;
+        }
         let mut cx = Cx { node: &entry.node, path, key_span: entry.key_span, project, sink };
         if let Some(service) = service::service(name, &mut cx) {
             services.insert(service.name.clone(), service);
@@ -41,13 +48,15 @@ pub fn stack(project: &Project, lookup: &dyn Fn(&str) -> Option<String>, sink: &
         service.depends_on.retain(|name, _| names.contains(name));
     }
     // Compose gives every service a network; native ones take none of the Engine's.
-    let mut networks = top::networks(tree, sink);
+    let mut networks = top::networks(tree);
     networks.retain(|key, _| services.values().any(|service| service.networks.contains_key(key)));
     Some(Stack {
         name,
         directory: project.directory.clone(),
         files: project.files.clone(),
         services,
+        providers,
+        models: outside::models(tree),
         networks,
         volumes: top::volumes(tree),
         secrets: top::files("secrets", tree, lookup, sink),
@@ -104,6 +113,12 @@ impl<'a> Cx<'a> {
 
 fn texts(items: &[Node]) -> Vec<String> {
     items.iter().filter_map(Node::scalar_text).collect()
+}
+
+/// `extra_hosts`: addresses by host.
+fn hosts(node: &Node) -> BTreeMap<String, Vec<String>> {
+    let hosts = node.entries("extra_hosts");
+    hosts.map(|(name, e)| (name.clone(), texts(e.node.as_list().unwrap_or_default()))).collect()
 }
 
 fn dict(node: &Node, key: &str) -> BTreeMap<String, String> {

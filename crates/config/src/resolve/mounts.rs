@@ -4,18 +4,16 @@ use super::Cx;
 use crate::diagnostic::Code;
 use crate::node::{Node, Value};
 use crate::units;
-use mainstay_model::{FileGrant, Mount, MountKind};
+use mainstay_model::{FileGrant, ForeignMount, Mount, MountKind};
 
-/// Everything that is mounted.
-pub fn mounts(cx: &mut Cx<'_>) -> Vec<Mount> {
-    let volumes = cx.node.items("volumes");
-    let tmpfs = cx.node.items("tmpfs");
+/// Everything that is mounted. `holder` is the service, or a hook of it whose keys stand under `prefix`.
+pub fn mounts(cx: &mut Cx<'_>, holder: &Node, prefix: &str) -> Vec<Mount> {
     let mut mounts: Vec<Mount> = vec![];
-    for (index, node) in volumes.iter().enumerate() {
-        mounts.extend(mount(cx, node, &format!("volumes[{index}]")));
+    for (index, node) in holder.items("volumes").iter().enumerate() {
+        mounts.extend(mount(cx, node, &format!("{prefix}volumes[{index}]")));
     }
-    for (index, node) in tmpfs.iter().enumerate() {
-        mounts.extend(memory(cx, node, &format!("tmpfs[{index}]")));
+    for (index, node) in holder.items("tmpfs").iter().enumerate() {
+        mounts.extend(memory(cx, node, &format!("{prefix}tmpfs[{index}]")));
     }
     mounts
 }
@@ -37,6 +35,7 @@ fn mount(cx: &mut Cx<'_>, node: &Node, key: &str) -> Option<Mount> {
             key: source.to_owned(),
             nocopy: node.get("volume").is_some_and(|v| v.get_flag("nocopy")),
             subpath: text("volume", "subpath").map(str::to_owned),
+            labels: node.get("volume").map(|volume| super::dict(volume, "labels")).unwrap_or_default(),
         },
         ("volume", None) => MountKind::Anonymous,
         ("bind", Some(source)) => MountKind::Bind {
@@ -45,6 +44,7 @@ fn mount(cx: &mut Cx<'_>, node: &Node, key: &str) -> Option<Mount> {
             create: node.get("bind").is_none_or(|bind| bind.get_flag("create_host_path")),
             propagation: text("bind", "propagation").map(str::to_owned),
             selinux: text("bind", "selinux").and_then(|s| s.chars().next()),
+            recursive: text("bind", "recursive").map(str::to_owned),
         },
         ("tmpfs", _) => MountKind::Tmpfs {
             size: node.get("tmpfs").and_then(|t| super::resources::size(t, "size")),
@@ -55,14 +55,14 @@ fn mount(cx: &mut Cx<'_>, node: &Node, key: &str) -> Option<Mount> {
             cx.error(Code::BadMount, "a bind mount needs a `source`", node, key);
             return None;
         }
-        (other, _) => {
-            cx.error(
-                Code::NotSupported,
-                format!("mounts of the type `{other}` are not supported"),
-                node,
-                key,
-            );
-            return None;
+        (other, source) => {
+            let message = format!("mounts of the type `{other}` are not supported");
+            cx.error(Code::NotSupported, message, node, key);
+            MountKind::Foreign(ForeignMount {
+                kind: other.to_owned(),
+                source: source.map(str::to_owned),
+                subpath: text(other, "subpath").map(str::to_owned),
+            })
         }
     };
     Some(Mount { kind, target, read_only: node.get_flag("read_only") })
@@ -97,9 +97,8 @@ fn memory(cx: &mut Cx<'_>, node: &Node, key: &str) -> Option<Mount> {
 }
 
 /// Files of secrets or configs; relative targets lie in `directory`.
-pub fn grants(cx: &mut Cx<'_>, key: &str, directory: &str) -> Vec<FileGrant> {
-    cx.node
-        .items(key)
+pub fn grants(node: &Node, key: &str, directory: &str) -> Vec<FileGrant> {
+    node.items(key)
         .iter()
         .map(|node| {
             let source = node.get_text("source").unwrap_or_default();

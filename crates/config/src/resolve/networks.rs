@@ -19,6 +19,11 @@ pub fn attachments(cx: &Cx<'_>, is_native: bool) -> BTreeMap<String, NetworkAtta
                 ipv4_address: text("ipv4_address"),
                 ipv6_address: text("ipv6_address"),
                 priority: node.get_int("priority").unwrap_or_default(),
+                gw_priority: node.get_int("gw_priority").unwrap_or_default(),
+                interface_name: text("interface_name"),
+                link_local_ips: super::texts(node.items("link_local_ips")),
+                mac_address: text("mac_address"),
+                driver_opts: super::dict(node, "driver_opts"),
             };
             (name.clone(), attachment)
         })

@@ -47,7 +47,15 @@ fn port(cx: &mut Cx<'_>, node: &Node, key: &str) -> Option<PublishedPort> {
             return None;
         }
     };
-    Some(PublishedPort { host_ip, published, target: PortRange { start: target, end: target }, protocol })
+    let text = |key: &str| node.get_text(key).filter(|text| !text.is_empty()).map(str::to_owned);
+    Some(PublishedPort {
+        host_ip,
+        published,
+        target: PortRange { start: target, end: target },
+        protocol,
+        name: text("name"),
+        app_protocol: text("app_protocol"),
+    })
 }
 
 /// Exposed ports as `port/protocol`.

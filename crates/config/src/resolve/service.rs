@@ -1,14 +1,13 @@
 //! One service.
 
-use super::{Cx, health, mainstay, mounts, networks, ports, resources};
+use super::{Cx, build, health, hooks, mainstay, mounts, networks, outside, ports, resources};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::node::{Node, Value};
+use crate::node::Node;
 use crate::paths;
 use mainstay_model::{
-    Build, Dependency, DependencyCondition, Logging, RestartPolicy, Secret, Service, ServiceName, Ulimit,
+    Dependency, DependencyCondition, Logging, RestartPolicy, Service, ServiceMore, ServiceName,
 };
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Resolves a service. `None`: it cannot be run at all; that was reported.
 #[allow(clippy::too_many_lines)] // One line for each field of the model, in its order.
@@ -22,7 +21,6 @@ pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
         }
     };
     let is_native = cx.child("image").is_none() && cx.child("build").is_none();
-    link_aliases(cx);
     let ours = mainstay::service(cx);
     if is_native && cx.texts("command").is_empty() && cx.texts("entrypoint").is_empty() {
         let message =
@@ -34,22 +32,19 @@ pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
     Some(Service {
         name,
         image: cx.text("image"),
-        build: build(cx),
+        build: build::build(cx),
         pull_policy: cx.text("pull_policy"),
         platform: cx.text("platform"),
         command: cx.argv("command"),
         entrypoint: cx.argv("entrypoint"),
-        environment: cx
-            .dict("environment")
-            .into_iter()
-            .map(|(name, value)| (name, Secret::new(value)))
-            .collect(),
+        config_hash: (!is_native).then(|| cx.project.hash(cx.node)),
+        environment: hooks::variables(cx.node),
         ports: ports::ports(cx),
         expose: ports::expose(cx),
-        mounts: mounts::mounts(cx),
+        mounts: mounts::mounts(cx, cx.node, ""),
         networks: networks::attachments(cx, is_native),
         network_mode: cx.text("network_mode"),
-        depends_on: depends_on(cx),
+        depends_on: depends_on(cx.node),
         readiness,
         restart: restart(cx),
         resources: resources::resources(cx),
@@ -65,7 +60,7 @@ pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
         container_name: cx.text("container_name").filter(|n| !n.is_empty()),
         hostname: cx.text("hostname"),
         domainname: cx.text("domainname"),
-        extra_hosts: extra_hosts(cx),
+        extra_hosts: super::hosts(cx.node),
         dns: cx.texts("dns"),
         dns_search: cx.texts("dns_search"),
         dns_opt: cx.texts("dns_opt"),
@@ -75,52 +70,53 @@ pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
         read_only: cx.flag("read_only"),
         security_opt: cx.texts("security_opt"),
         sysctls: cx.dict("sysctls"),
-        ulimits: ulimits(cx),
+        ulimits: resources::ulimits(cx.node),
         shm_size: resources::size(cx.node, "shm_size"),
         tty: cx.flag("tty"),
         stdin_open: cx.flag("stdin_open"),
         devices: devices(cx),
         pid: cx.text("pid"),
         ipc: cx.text("ipc"),
-        secrets: mounts::grants(cx, "secrets", "/run/secrets"),
-        configs: mounts::grants(cx, "configs", ""),
+        more: Box::new(more(cx)),
+        secrets: mounts::grants(cx.node, "secrets", "/run/secrets"),
+        configs: mounts::grants(cx.node, "configs", ""),
         profiles: cx.texts("profiles"),
         routes: ours.routes,
         release_job: ours.release,
     })
 }
 
-/// A link without alias says nothing that the network does not; one with an alias does.
-fn link_aliases(cx: &mut Cx<'_>) {
-    for (index, link) in cx.node.items("links").iter().enumerate() {
-        let parts = link.as_text().and_then(|link| link.split_once(':'));
-        if parts.is_some_and(|(name, alias)| name != alias) {
-            let message =
-                "the alias of a link is not supported: give the other service an alias on a network";
-            cx.error(Code::NotSupported, message, link, &format!("links[{index}]"));
-        }
+/// What few files say.
+fn more(cx: &mut Cx<'_>) -> ServiceMore {
+    ServiceMore {
+        pull_refresh_after: cx.text("pull_refresh_after"),
+        device_requests: resources::device_requests(cx),
+        device_cgroup_rules: cx.texts("device_cgroup_rules"),
+        uts: cx.text("uts"),
+        userns_mode: cx.text("userns_mode"),
+        cgroup: cx.text("cgroup"),
+        cgroup_parent: cx.text("cgroup_parent"),
+        runtime: cx.text("runtime"),
+        isolation: cx.text("isolation"),
+        credential_spec: cx.child("credential_spec").map(outside::credential_spec),
+        mac_address: cx.text("mac_address"),
+        storage_opt: cx.dict("storage_opt"),
+        annotations: cx.dict("annotations"),
+        volumes_from: cx.texts("volumes_from"),
+        links: outside::links(cx),
+        external_links: cx.texts("external_links"),
+        attach: cx.child("attach").map(|_| cx.flag("attach")),
+        use_api_socket: cx.flag("use_api_socket"),
+        pre_start: hooks::pre_start(cx),
+        post_start: hooks::hooks(cx.node.items("post_start")),
+        pre_stop: hooks::hooks(cx.node.items("pre_stop")),
+        watch: hooks::watch(cx.node),
+        models: outside::model_uses(cx.node),
     }
 }
 
-fn build(cx: &mut Cx<'_>) -> Option<Build> {
-    let node = cx.child("build")?;
-    let context = node.get_text("context").unwrap_or_default();
-    if paths::is_remote(context)
-        && let Some(context_node) = node.get("context")
-    {
-        let message = "a build context on another machine is not supported";
-        cx.error(Code::NotSupported, message, context_node, "build.context");
-    }
-    Some(Build {
-        context: Path::new(context).to_path_buf(),
-        dockerfile: node.get_text("dockerfile").unwrap_or("Dockerfile").into(),
-        dockerfile_inline: node.get_text("dockerfile_inline").map(str::to_owned),
-        args: super::dict(node, "args"),
-        target: node.get_text("target").filter(|t| !t.is_empty()).map(str::to_owned),
-    })
-}
-
-fn depends_on(cx: &Cx<'_>) -> BTreeMap<ServiceName, Dependency> {
+/// What has to be there first.
+pub fn depends_on(service: &Node) -> BTreeMap<ServiceName, Dependency> {
     let dependency = |node: &Node| Dependency {
         condition: match node.get_text("condition") {
             Some("service_healthy") => DependencyCondition::ServiceHealthy,
@@ -130,7 +126,7 @@ fn depends_on(cx: &Cx<'_>) -> BTreeMap<ServiceName, Dependency> {
         restart: node.get_flag("restart"),
         required: node.get_flag("required"),
     };
-    cx.node
+    service
         .entries("depends_on")
         .filter_map(|(name, entry)| Some((ServiceName::new(name.clone()).ok()?, dependency(&entry.node))))
         .collect()
@@ -207,29 +203,6 @@ fn working_dir(cx: &Cx<'_>, is_native: bool) -> Option<String> {
     }
     let directory = paths::absolute(&cx.project.directory, given.as_deref().unwrap_or("."), None);
     Some(directory.to_string_lossy().into_owned())
-}
-
-fn extra_hosts(cx: &Cx<'_>) -> BTreeMap<String, Vec<String>> {
-    cx.node
-        .entries("extra_hosts")
-        .map(|(name, entry)| (name.clone(), super::texts(entry.node.as_list().unwrap_or_default())))
-        .collect()
-}
-
-fn ulimits(cx: &Cx<'_>) -> BTreeMap<String, Ulimit> {
-    cx.node
-        .entries("ulimits")
-        .map(|(name, entry)| {
-            let limit = match entry.node.value {
-                Value::Int(both) => Ulimit { soft: both, hard: both },
-                _ => Ulimit {
-                    soft: entry.node.get_int("soft").unwrap_or_default(),
-                    hard: entry.node.get_int("hard").unwrap_or_default(),
-                },
-            };
-            (name.clone(), limit)
-        })
-        .collect()
 }
 
 /// As the Engine's command line writes them: `source:target:permissions`.

@@ -2,29 +2,20 @@
 
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{Entry, KeyPath, Node};
-use mainstay_model::{FileObject, Network, Secret, Volume};
+use crate::print;
+use mainstay_model::{AddressPool, FileObject, Network, Secret, Volume};
 use std::collections::BTreeMap;
 
 /// Networks in use.
-pub fn networks(tree: &Node, sink: &mut Sink) -> BTreeMap<String, Network> {
-    tree.entries("networks").map(|(key, entry)| (key.clone(), network(key, &entry.node, sink))).collect()
+pub fn networks(tree: &Node) -> BTreeMap<String, Network> {
+    tree.entries("networks").map(|(key, entry)| (key.clone(), network(&entry.node))).collect()
 }
 
-fn network(key: &str, node: &Node, sink: &mut Sink) -> Network {
+fn network(node: &Node) -> Network {
     let text = |key: &str| node.get_text(key).map(str::to_owned);
     let ipam = node.get("ipam");
-    if let Some(driver) = ipam.and_then(|i| i.get("driver"))
-        && !matches!(driver.as_text(), Some("default" | ""))
-    {
-        let path = KeyPath::root().key("networks").key(key).key("ipam").key("driver");
-        let message = "address drivers other than `default` are not supported";
-        sink.push(Diagnostic::error(Code::NotSupported, message).about(driver).path(path));
-    }
-    let pools = ipam.map(|i| i.items("config")).unwrap_or_default();
-    let subnets = pools.iter().filter_map(|pool| {
-        let gateway = pool.get_text("gateway").map(str::to_owned);
-        Some((pool.get_text("subnet")?.to_owned(), gateway))
-    });
+    let pools: Vec<_> = ipam.map(|i| i.items("config")).unwrap_or_default().iter().map(pool).collect();
+    let subnets = pools.iter().filter_map(|pool| Some((pool.subnet.clone()?, pool.gateway.clone())));
     Network {
         name: text("name").unwrap_or_default(),
         external: node.get_flag("external"),
@@ -32,9 +23,24 @@ fn network(key: &str, node: &Node, sink: &mut Sink) -> Network {
         driver_opts: super::dict(node, "driver_opts"),
         internal: node.get_flag("internal"),
         attachable: node.get_flag("attachable"),
+        enable_ipv4: node.get("enable_ipv4").map(|_| node.get_flag("enable_ipv4")),
         enable_ipv6: node.get("enable_ipv6").map(|_| node.get_flag("enable_ipv6")),
+        ipam_driver: ipam.and_then(|i| i.get_text("driver")).filter(|d| !d.is_empty()).map(str::to_owned),
+        ipam_options: ipam.map(|i| super::dict(i, "options")).unwrap_or_default(),
         subnets: subnets.collect(),
+        pools,
         labels: super::dict(node, "labels"),
+        config_hash: print::of_network(node),
+    }
+}
+
+fn pool(node: &Node) -> AddressPool {
+    let text = |key: &str| node.get_text(key).filter(|text| !text.is_empty()).map(str::to_owned);
+    AddressPool {
+        subnet: text("subnet"),
+        ip_range: text("ip_range"),
+        gateway: text("gateway"),
+        aux_addresses: super::dict(node, "aux_addresses"),
     }
 }
 
@@ -46,6 +52,7 @@ pub fn volumes(tree: &Node) -> BTreeMap<String, Volume> {
         driver: node.get_text("driver").filter(|d| !d.is_empty()).map(str::to_owned),
         driver_opts: super::dict(node, "driver_opts"),
         labels: super::dict(node, "labels"),
+        config_hash: print::of_volume(node),
     };
     tree.entries("volumes").map(|(key, entry)| (key.clone(), volume(&entry.node))).collect()
 }
@@ -85,5 +92,11 @@ fn file(
             sink.push(finding.path(path.key("environment")));
         }
     }
-    FileObject { file: node.get_text("file").map(Into::into), content, external }
+    FileObject {
+        file: node.get_text("file").map(Into::into),
+        content,
+        external,
+        name: node.get_text("name").map(str::to_owned),
+        labels: super::dict(node, "labels"),
+    }
 }

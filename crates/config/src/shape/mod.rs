@@ -3,13 +3,16 @@
 //! One table drives checking (`check`), merging (`merge`) and printing (`print`). It says nothing about what
 //! values mean together; that is `resolve` and `cross`.
 
+mod build;
+mod container;
+mod deploy;
 mod mainstay;
 mod service;
 mod top;
 
 pub use mainstay::{MAINSTAY_SERVICE, MAINSTAY_TOP};
-pub use service::SERVICE;
-pub use top::TOP;
+pub use service::{JOB, PRE_START, SERVICE};
+pub use top::{NETWORK, TOP, VOLUME};
 
 /// What a value may be.
 #[derive(Debug)]
@@ -146,13 +149,15 @@ pub enum Short {
     External,
     /// `nofile: 1024`.
     Ulimit,
+    /// `schedule: ["0 * * * *"]`.
+    Schedule,
 }
 
 /// A mapping with known keys.
 #[derive(Debug)]
 pub struct Object {
-    /// Its keys.
-    pub keys: &'static [Key],
+    /// Its keys, in parts that other mappings have too.
+    pub parts: &'static [&'static [Key]],
     /// Those that have to be there.
     pub required: &'static [&'static str],
     /// Whether `x-` keys may be added.
@@ -199,9 +204,14 @@ pub enum Native {
 }
 
 impl Object {
+    /// Its keys, in the order in which Compose writes them.
+    pub fn keys(&self) -> impl Iterator<Item = &'static Key> + Clone + use<> {
+        self.parts.iter().flat_map(|part| part.iter())
+    }
+
     /// The key of this name.
     pub fn key(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|k| k.name == name)
+        self.keys().find(|k| k.name == name)
     }
 }
 
@@ -255,8 +265,27 @@ const fn container(name: &'static str, kind: Kind) -> Key {
     Key { name, kind, standing: Standing::Works, native: Native::Refused }
 }
 
-const fn object(keys: &'static [Key]) -> Object {
-    Object { keys, required: &[], extensible: true, nullable: false }
+const fn object(parts: &'static [&'static [Key]]) -> Object {
+    Object { parts, required: &[], extensible: true, nullable: false }
 }
 
 const TEXTS: Kind = Kind::List(&Kind::Text, Identity::Distinct);
+const ONE_OR_TEXTS: Kind = Kind::OneOrList(&Kind::Text, Identity::Distinct);
+const LABELS: Kind = Kind::Dict(Unvalued::Empty);
+const OPTIONS: Kind = Kind::Map(&Kind::Loose, Names::Any);
+const ULIMITS: Kind = Kind::Map(&Kind::Short(Short::Ulimit, &Kind::Object(&ULIMIT)), Names::Any);
+static ULIMIT: Object = Object {
+    parts: &[&[key("soft", Kind::Whole), key("hard", Kind::Whole)]],
+    required: &["soft", "hard"],
+    extensible: true,
+    nullable: false,
+};
+/// A secret or config given to a service or a build.
+const GRANT: Kind = Kind::Short(Short::Grant, &Kind::Object(&GRANT_KEYS));
+static GRANT_KEYS: Object = object(&[&[
+    key("source", Kind::Text),
+    key("target", Kind::Text),
+    key("uid", Kind::Text),
+    key("gid", Kind::Text),
+    key("mode", Kind::Mode),
+]]);

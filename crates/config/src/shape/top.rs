@@ -1,14 +1,19 @@
-//! The top-level keys (Compose Specification, "Version and name", "Networks", "Volumes", "Configs", "Secrets").
+//! The top-level keys (Compose Specification, "Version and name", "Networks", "Volumes", "Configs", "Secrets",
+//! "Models"), those of resources in the order in which Compose writes them.
 
-use super::{Identity, Key, Kind, Names, Object, SERVICE, Short, Unvalued, inert, key, object, refused};
+use super::{
+    Identity, Key, Kind, LABELS, Names, ONE_OR_TEXTS, OPTIONS, Object, SERVICE, Short, inert, key, later,
+    object, refused, service,
+};
 
 /// The document.
-pub static TOP: Object = object(TOP_KEYS);
+pub static TOP: Object = object(&[TOP_KEYS]);
 
 static TOP_KEYS: &[Key] = &[
     key("configs", Kind::Map(&Kind::Object(&CONFIG), Names::Resource)),
     key("include", Kind::List(&Kind::Short(Short::Include, &Kind::Object(&INCLUDE)), Identity::None)),
-    refused("models", Kind::Map(&Kind::Object(&MODEL), Names::Any), "run the model server as a service"),
+    later("jobs", Kind::Map(&Kind::Object(&service::JOB), Names::Resource)),
+    later("models", Kind::Map(&Kind::Object(&MODEL), Names::Any)),
     key("name", Kind::Text),
     key("networks", Kind::Map(&Kind::Object(&NETWORK), Names::Any)),
     key("secrets", Kind::Map(&Kind::Object(&SECRET), Names::Resource)),
@@ -17,100 +22,95 @@ static TOP_KEYS: &[Key] = &[
     key("volumes", Kind::Map(&Kind::Object(&VOLUME), Names::Resource)),
 ];
 
-const OPTIONS: Kind = Kind::Map(&Kind::Loose, Names::Any);
-const LABELS: Kind = Kind::Dict(Unvalued::Empty);
 const EXTERNAL: Kind = Kind::Short(Short::External, &Kind::Flag);
-const ONE_OR_TEXTS: Kind = Kind::OneOrList(&Kind::Text, Identity::Distinct);
 /// Drivers of secrets and configs exist in Swarm only.
 const SWARM_ONLY: &str = "it is for Swarm; use `file`, `environment` or `content`";
 
 static INCLUDE: Object = Object {
-    keys: &[key("env_file", ONE_OR_TEXTS), key("path", ONE_OR_TEXTS), key("project_directory", Kind::Text)],
+    parts: &[&[
+        key("path", ONE_OR_TEXTS),
+        key("project_directory", Kind::Text),
+        key("env_file", ONE_OR_TEXTS),
+    ]],
     required: &[],
     extensible: false,
     nullable: false,
 };
 
 static MODEL: Object = Object {
-    keys: &[
-        key("context_size", Kind::Whole),
-        key("model", Kind::Text),
+    parts: &[&[
         key("name", Kind::Text),
+        key("model", Kind::Text),
+        key("context_size", Kind::Whole),
         key("runtime_flags", Kind::List(&Kind::Text, Identity::None)),
-    ],
+    ]],
     required: &["model"],
     extensible: true,
     nullable: false,
 };
 
-static NETWORK: Object = Object {
-    keys: &[
-        key("attachable", Kind::Flag),
+/// A network.
+pub static NETWORK: Object = Object {
+    parts: &[&[
+        key("name", Kind::Text),
         key("driver", Kind::Text),
         key("driver_opts", OPTIONS),
-        refused("enable_ipv4", Kind::Choice, "networks have IPv4; remove it"),
-        key("enable_ipv6", Kind::Choice),
+        key("ipam", Kind::Embedded(&IPAM)),
         key("external", EXTERNAL),
         key("internal", Kind::Flag),
-        key("ipam", Kind::Embedded(&IPAM)),
+        key("attachable", Kind::Flag),
         key("labels", LABELS),
-        key("name", Kind::Text),
-    ],
+        later("enable_ipv4", Kind::Choice),
+        key("enable_ipv6", Kind::Choice),
+    ]],
     required: &[],
     extensible: true,
     nullable: true,
 };
 
-static IPAM: Object = object(&[
+static IPAM: Object = object(&[&[
+    later("driver", Kind::Text),
     key("config", Kind::List(&Kind::Object(&POOL), Identity::Replaced)),
-    key("driver", Kind::Text),
-    refused(
-        "options",
-        Kind::Map(&Kind::Text, Names::Any),
-        "create the network with Docker and use `external`",
-    ),
-]);
-static POOL: Object = object(&[
-    refused(
-        "aux_addresses",
-        Kind::Map(&Kind::Text, Names::Any),
-        "create the network with Docker and use `external`",
-    ),
-    key("gateway", Kind::Text),
-    refused("ip_range", Kind::Text, "create the network with Docker and use `external`"),
+    later("options", Kind::Map(&Kind::Text, Names::Any)),
+]]);
+static POOL: Object = object(&[&[
     key("subnet", Kind::Text),
-]);
+    key("gateway", Kind::Text),
+    later("ip_range", Kind::Text),
+    later("aux_addresses", Kind::Map(&Kind::Text, Names::Any)),
+]]);
 
-static VOLUME: Object = Object {
-    keys: &[
+/// A volume.
+pub static VOLUME: Object = Object {
+    parts: &[&[
+        key("name", Kind::Text),
         key("driver", Kind::Text),
         key("driver_opts", OPTIONS),
         key("external", EXTERNAL),
         key("labels", LABELS),
-        key("name", Kind::Text),
-    ],
+    ]],
     required: &[],
     extensible: true,
     nullable: true,
 };
 
-static SECRET: Object = object(&[
+static SECRET: Object = object(&[&[
+    key("name", Kind::Text),
+    key("file", Kind::Text),
+    key("environment", Kind::Text),
+    key("external", EXTERNAL),
+    inert("labels", LABELS, "the Engine does not know it outside Swarm"),
     refused("driver", Kind::Text, SWARM_ONLY),
     refused("driver_opts", OPTIONS, SWARM_ONLY),
-    key("environment", Kind::Text),
-    key("external", EXTERNAL),
-    key("file", Kind::Text),
-    inert("labels", LABELS, "the Engine does not know it outside Swarm"),
-    key("name", Kind::Text),
     refused("template_driver", Kind::Text, SWARM_ONLY),
-]);
+]]);
 
-static CONFIG: Object = object(&[
-    key("content", Kind::Text),
-    key("environment", Kind::Text),
-    key("external", EXTERNAL),
-    key("file", Kind::Text),
-    inert("labels", LABELS, "the Engine does not know it outside Swarm"),
+static CONFIG: Object = object(&[&[
     key("name", Kind::Text),
+    key("file", Kind::Text),
+    key("environment", Kind::Text),
+    key("content", Kind::Text),
+    key("external", EXTERNAL),
+    inert("labels", LABELS, "the Engine does not know it outside Swarm"),
     refused("template_driver", Kind::Text, SWARM_ONLY),
-]);
+]]);

@@ -18,11 +18,28 @@ fn oracle() -> PathBuf {
     path
 }
 
-/// What Compose says of a case: its JSON, or its refusal.
-pub fn by_compose(case: &Case) -> Result<Value, String> {
+/// What a tool makes of a case.
+pub struct Answer {
+    /// `config --format json`, as printed.
+    pub text: String,
+    /// `config --hash '*'`: one line a service, sorted.
+    pub hashes: Vec<String>,
+}
+
+/// What Compose says of a case, or its refusal.
+pub fn by_compose(case: &Case) -> Result<Answer, String> {
+    let text = run(case, &["config", "--format", "json"])?;
+    let hashes = run(case, &["config", "--hash", "*"]).unwrap_or_else(|refusal| refusal);
+    let mut hashes: Vec<_> = hashes.lines().map(str::to_owned).collect();
+    hashes.sort();
+    Ok(Answer { text, hashes })
+}
+
+/// Runs Compose on a case.
+pub fn run(case: &Case, args: &[&str]) -> Result<String, String> {
     let output = Command::new(oracle())
         .args(&case.args)
-        .args(["config", "--format", "json"])
+        .args(args)
         .current_dir(&case.directory)
         .env_clear()
         .envs(&case.env)
@@ -30,27 +47,43 @@ pub fn by_compose(case: &Case) -> Result<Value, String> {
         .output()
         .expect("the oracle runs");
     if output.status.success() {
-        Ok(serde_json::from_slice(&output.stdout).expect("Compose prints JSON"))
+        Ok(String::from_utf8(output.stdout).expect("Compose prints UTF-8"))
     } else {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 }
 
 /// What we say of it.
-pub fn by_us(case: &Case) -> Result<Value, String> {
+pub fn by_us(case: &Case) -> Result<Answer, String> {
     let loaded = case.load();
-    loaded.project.map(|project| project.to_compose_json()).ok_or_else(|| {
+    let Some(project) = loaded.project else {
         let findings: Vec<_> =
             loaded.diagnostics.iter().map(|d| format!("{} {}", d.code.id(), d.message)).collect();
-        findings.join("; ")
-    })
+        return Err(findings.join("; "));
+    };
+    let hashes = project.hashes().into_iter().map(|(name, hash)| format!("{name} {hash}")).collect();
+    Ok(Answer { text: project.to_compose_text(), hashes })
 }
 
 /// What the two answers disagree about; empty when they agree.
-pub fn disagreement(case: &Case, theirs: Result<Value, String>, ours: Result<Value, String>) -> Vec<String> {
+pub fn disagreement(
+    case: &Case,
+    theirs: Result<Answer, String>,
+    ours: Result<Answer, String>,
+) -> Vec<String> {
     let mut found = vec![];
     match (theirs, ours) {
-        (Ok(theirs), Ok(ours)) => differing("", &theirs, &ours, &mut found),
+        (Ok(theirs), Ok(ours)) => {
+            let value = |answer: &Answer| -> Value { serde_json::from_str(&answer.text).expect("JSON") };
+            differing("", &value(&theirs), &value(&ours), &mut found);
+            if found.is_empty() && theirs.text.trim_end() != ours.text.trim_end() {
+                let lines = theirs.text.lines().zip(ours.text.lines()).find(|(a, b)| a != b);
+                found.push(format!("the same values in other text: {lines:?}"));
+            }
+            if found.is_empty() && theirs.hashes != ours.hashes {
+                found.push(format!("hashes: Compose {:?}, we {:?}", theirs.hashes, ours.hashes));
+            }
+        }
         (Err(_), Err(_)) if !case.is_valid => {}
         (Err(theirs), Err(ours)) => found.push(format!("both refuse it: Compose says {theirs}, we {ours}")),
         (Ok(_), Err(ours)) => found.push(format!("only we refuse it: {ours}")),

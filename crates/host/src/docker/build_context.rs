@@ -252,7 +252,14 @@ mod tests {
 
     fn build(root: &Path, dockerfile: &str) -> Build {
         let (context, dockerfile) = (root.to_owned(), dockerfile.into());
-        Build { context, dockerfile, dockerfile_inline: None, args: BTreeMap::new(), target: None }
+        Build {
+            context,
+            dockerfile,
+            dockerfile_inline: None,
+            args: BTreeMap::new(),
+            target: None,
+            more: Box::default(),
+        }
     }
 
     #[tokio::test]

@@ -83,6 +83,8 @@ mod tests {
             published: published.map(|(start, end)| PortRange { start, end }),
             target: PortRange { start: target.0, end: target.1 },
             protocol,
+            name: None,
+            app_protocol: None,
         }
     }
 

@@ -66,7 +66,7 @@ impl Mounts {
         let Mount { kind, target, read_only } = mount;
         let mut body = MountBody { target: target.clone(), read_only: *read_only, ..MountBody::default() };
         match kind {
-            MountKind::Volume { key, nocopy, subpath } => {
+            MountKind::Volume { key, nocopy, subpath, labels: _ } => {
                 let needs = ApiVersion::v1(45);
                 if subpath.is_some() && api < needs {
                     let what = format!("`subpath` of volume `{key}`");
@@ -82,7 +82,7 @@ impl Mounts {
                 body.volume_options = Some(VolumeOptions { no_copy: *nocopy, subpath: subpath.clone() });
             }
             MountKind::Anonymous => body.r#type = "volume",
-            MountKind::Bind { source, create, propagation, selinux } => {
+            MountKind::Bind { source, create, propagation, selinux, recursive: _ } => {
                 let source = source.display().to_string();
                 if *create || selinux.is_some() {
                     let mut bind = format!("{source}:{target}:{}", if *read_only { "ro" } else { "rw" });
@@ -104,6 +104,10 @@ impl Mounts {
                 let words: Vec<_> = words.chain(options.iter().cloned()).collect();
                 self.tmpfs.insert(target.clone(), words.join(","));
                 return Ok(());
+            }
+            MountKind::Foreign(mount) => {
+                let what = format!("a mount of the type `{}`", mount.kind);
+                return Err(DockerError::Undefined { what });
             }
         }
         self.mounts.push(body);

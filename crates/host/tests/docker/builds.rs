@@ -45,6 +45,7 @@ fn build(site: &Site, dockerfile: &str) -> Build {
         dockerfile_inline: None,
         args: BTreeMap::new(),
         target: None,
+        more: Box::default(),
     }
 }
 

@@ -77,6 +77,8 @@ impl Site {
             volumes: BTreeMap::new(),
             secrets: BTreeMap::new(),
             configs: BTreeMap::new(),
+            providers: BTreeMap::new(),
+            models: BTreeMap::new(),
             edge: EdgeSettings::default(),
         };
         Self { docker, host: host.to_owned(), stack, directory }

@@ -66,6 +66,8 @@ async fn a_port_that_is_taken_is_named(site: &mut Site) {
         published: Some(PortRange { start: port, end: port }),
         target: PortRange { start: 80, end: 80 },
         protocol: Protocol::Tcp,
+        name: None,
+        app_protocol: None,
     });
     let id = site.create(api.clone()).await.unwrap();
     let error = site.docker.start(&id).await.unwrap_err();

@@ -232,6 +232,7 @@ async fn a_base_image_behind_a_login_can_be_built_on(site: &mut Site) {
         dockerfile_inline: None,
         args: BTreeMap::new(),
         target: None,
+        more: Box::default(),
     };
     let (stack, service) = (&site.stack.name, &ServiceName::new("web").unwrap());
     let tag = format!("mainstay-test/{stack}:1");

@@ -5,6 +5,7 @@ use mainstay_model::{
     FileGrant, FileObject, Healthcheck, Logging, Mount, MountKind, Network, NetworkAttachment, Readiness,
     Resources, RestartPolicy, Secret, Ulimit, Volume,
 };
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 super::on_both_engines!(
@@ -27,6 +28,7 @@ async fn limits_and_rights_arrive(site: &mut Site) {
         nano_cpus_reservation: None,
         cpu_shares: Some(512),
         pids: Some(50),
+        ..Resources::default()
     };
     api.ulimits.insert("nofile".to_owned(), Ulimit { soft: 1024, hard: 2048 });
     api.shm_size = Some(8 << 20);
@@ -123,9 +125,12 @@ async fn mounts_are_mounted(site: &mut Site) {
         create,
         propagation: None,
         selinux: None,
+        recursive: None,
     };
+    let volume =
+        MountKind::Volume { key: "data".to_owned(), nocopy: false, subpath: None, labels: BTreeMap::new() };
     let kinds = [
-        (MountKind::Volume { key: "data".to_owned(), nocopy: false, subpath: None }, "/data", false),
+        (volume, "/data", false),
         (MountKind::Anonymous, "/anonymous", false),
         (bind("file", false), "/file", true),
         (bind("made/for/it", true), "/made", false),
@@ -162,8 +167,8 @@ async fn mounts_are_mounted(site: &mut Site) {
 async fn secrets_and_configs_are_readable(site: &mut Site) {
     let file = site.directory.join("token");
     std::fs::write(&file, "from a file").unwrap();
-    let from_file = FileObject { file: Some(file), content: None, external: false };
-    let content = FileObject { file: None, content: Some(Secret::new("from text")), external: false };
+    let from_file = FileObject { file: Some(file), ..FileObject::default() };
+    let content = FileObject { content: Some(Secret::new("from text")), ..FileObject::default() };
     site.stack.secrets.insert("token".to_owned(), from_file);
     site.stack.configs.insert("settings".to_owned(), content);
     let grant = |source: &str, target: &str, mode| FileGrant {

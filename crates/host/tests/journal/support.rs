@@ -46,6 +46,8 @@ pub fn stack() -> Stack {
         directory: PathBuf::from("/srv/shop"),
         files: Vec::new(),
         services: BTreeMap::new(),
+        providers: BTreeMap::new(),
+        models: BTreeMap::new(),
         networks: BTreeMap::new(),
         volumes: BTreeMap::new(),
         secrets: BTreeMap::new(),

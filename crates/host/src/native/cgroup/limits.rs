@@ -65,6 +65,18 @@ pub(super) fn of(resources: &Resources) -> Vec<Limit> {
         nano_cpus_reservation: _,
         cpu_shares,
         pids,
+        // Checked by `config`, which says that they are not in force.
+        cpu_period: _,
+        cpu_quota: _,
+        cpu_rt_period: _,
+        cpu_rt_runtime: _,
+        cpuset: _,
+        cpu_count: _,
+        cpu_percent: _,
+        mem_swappiness: _,
+        oom_kill_disable: _,
+        oom_score_adj: _,
+        blkio: _,
     } = resources;
     let mut limits = Vec::new();
     if let Some(memory) = memory.filter(|bytes| *bytes > 0) {

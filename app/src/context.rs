@@ -3,6 +3,7 @@
 use crate::agent_start;
 use crate::cli::GlobalArgs;
 use crate::error::{Error, Findings};
+use crate::exit::Exit;
 use crate::place;
 use crate::render;
 use crate::source::Host;
@@ -146,6 +147,19 @@ impl Context {
     pub fn print(&self, text: &str) -> Result<(), Error> {
         let mut out = anstream::stdout().lock();
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
+    }
+
+    /// Prints one name a line; for programs as a list.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn print_names(&self, names: &[String]) -> Result<Exit, Error> {
+        if self.json {
+            self.print_json(&names)?;
+        } else {
+            self.print(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
+        }
+        Ok(Exit::Done)
     }
 
     /// Prints to standard error, for people.

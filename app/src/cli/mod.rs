@@ -1,34 +1,49 @@
 //! The command line: one file a command. `…Args` is what was typed; what it means is a request of the control API.
 
 mod agent;
+mod attach;
 mod build;
 mod check;
+mod commit;
 mod completions;
 mod compose_only;
 mod config;
+mod cp;
 mod demo;
 mod demo_app;
 mod down;
 mod edge;
 mod events;
 mod exec;
+mod export;
+mod images;
 mod install;
+mod kill;
 mod logs;
 mod ls;
+mod pause;
 mod plan;
+mod port;
 mod ps;
 mod pull;
+mod push;
 mod releases;
 mod restart;
+mod rm;
 mod rollback;
 mod run;
+mod scale;
 mod session;
 mod start;
+mod stats;
 mod stop;
 mod time;
+mod top;
 mod uninstall;
 mod up;
 mod version;
+mod volumes;
+mod wait;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -51,18 +66,31 @@ Deploy
   rollback     Go back to an earlier release
   releases     List releases
   pull, build  Get images without deploying
+  push         Push images that were built
+  commit       Make an image of a container (export writes its files)
 
 Look
   ps           Show services and instances
   logs         Show what services print
   events       Show what happened
+  stats, top   Show what instances use, and their processes
+  port         Show where a port is published
+  images       Show the images of containers
+  volumes      List volumes
   ls           List stacks
   config       Show the stack file as it is understood
   check        Check the stack file
 
 Act
   start, stop, restart   Start, stop or restart services
+  pause, unpause         Freeze containers, and let them go on
+  kill                   Send a signal
+  scale                  Change how many copies run
   exec                   Run a command inside a running instance
+  attach                 Attach to the streams of a container
+  cp                     Copy files in and out of containers
+  wait                   Wait until instances have ended
+  rm                     Remove instances that have ended
   run                    Run a one-off copy of a service
   down                   Remove what the stack made
 
@@ -136,7 +164,23 @@ enum Command {
     Start(start::StartArgs),
     Stop(stop::StopArgs),
     Restart(restart::RestartArgs),
+    Stats(stats::StatsArgs),
+    Top(top::TopArgs),
+    Port(port::PortArgs),
+    Images(images::ImagesArgs),
+    Volumes(volumes::VolumesArgs),
+    Push(push::PushArgs),
+    Commit(commit::CommitArgs),
+    Export(export::ExportArgs),
+    Pause(pause::PauseArgs),
+    Unpause(pause::UnpauseArgs),
+    Kill(kill::KillArgs),
+    Scale(scale::ScaleArgs),
     Exec(exec::ExecArgs),
+    Attach(attach::AttachArgs),
+    Cp(cp::CpArgs),
+    Wait(wait::WaitArgs),
+    Rm(rm::RmArgs),
     Run(run::RunArgs),
     Down(down::DownArgs),
     Demo(demo::DemoArgs),
@@ -248,7 +292,23 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, Error> {
         Command::Start(args) => Box::pin(start::run(args, context)).await,
         Command::Stop(args) => Box::pin(stop::run(args, context)).await,
         Command::Restart(args) => Box::pin(restart::run(args, context)).await,
+        Command::Stats(args) => Box::pin(stats::run(args, context)).await,
+        Command::Top(args) => Box::pin(top::run(args, context)).await,
+        Command::Port(args) => Box::pin(port::run(args, context)).await,
+        Command::Images(args) => Box::pin(images::run(args, context)).await,
+        Command::Volumes(args) => Box::pin(volumes::run(args, context)).await,
+        Command::Push(args) => Box::pin(push::run(args, context)).await,
+        Command::Commit(args) => Box::pin(commit::run(args, context)).await,
+        Command::Export(args) => Box::pin(export::run(args, context)).await,
+        Command::Pause(args) => Box::pin(pause::pause(args, context)).await,
+        Command::Unpause(args) => Box::pin(pause::unpause(args, context)).await,
+        Command::Kill(args) => Box::pin(kill::run(args, context)).await,
+        Command::Scale(args) => Box::pin(scale::run(args, context)).await,
         Command::Exec(args) => Box::pin(exec::run(args, context)).await,
+        Command::Attach(args) => Box::pin(attach::run(args, context)).await,
+        Command::Cp(args) => Box::pin(cp::run(args, context)).await,
+        Command::Wait(args) => Box::pin(wait::run(args, context)).await,
+        Command::Rm(args) => Box::pin(rm::run(args, context)).await,
         Command::Run(args) => Box::pin(run::run(args, context)).await,
         Command::Down(args) => Box::pin(down::run(args, context)).await,
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,

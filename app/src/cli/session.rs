@@ -1,4 +1,4 @@
-//! A command that runs elsewhere with our standard streams: `exec` and `run`.
+//! A command that runs elsewhere with our standard streams: `exec`, `run` and `attach`.
 
 use crate::error::Error;
 use crate::exit::Exit;
@@ -155,7 +155,7 @@ fn broken(error: io::Error) -> Error {
 }
 
 /// The status as a shell would say it: that of a signal is 128 and its number.
-fn shell_status(status: i32) -> u8 {
+pub fn shell_status(status: i32) -> u8 {
     let status = if status < 0 { 128 - status } else { status };
     u8::try_from(status & 0xff).unwrap_or(u8::MAX)
 }

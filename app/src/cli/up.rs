@@ -78,6 +78,24 @@ impl From<Pull> for PullWish {
     }
 }
 
+impl UpArgs {
+    /// What `scale` means: as many copies of these services, and nothing else.
+    pub fn scaling(scale: Vec<(ServiceName, u32)>, no_deps: bool) -> Self {
+        Self {
+            services: scale.iter().map(|(name, _)| name.to_string()).collect(),
+            detach: true,
+            images: ImageArgs { build: false, no_build: false, pull: Pull::Policy },
+            force_recreate: false,
+            no_deps,
+            scale,
+            wait: true,
+            no_wait_for_lock: false,
+            timeout: None,
+            remove_orphans: false,
+        }
+    }
+}
+
 impl ImageArgs {
     /// What `pull` means.
     pub fn pull() -> Self {
@@ -132,7 +150,11 @@ pub async fn run(args: UpArgs, context: &Context) -> Result<Exit, Error> {
     follow(context, &client, &name, lines, Interrupt::Cancel).await
 }
 
-fn scale(text: &str) -> Result<(ServiceName, u32), String> {
+/// `SERVICE=N`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn scale(text: &str) -> Result<(ServiceName, u32), String> {
     let (name, number) = text.split_once('=').ok_or("expected SERVICE=N, such as api=3")?;
     let name = ServiceName::new(name).map_err(|error| error.to_string())?;
     let number = number.parse().map_err(|_| format!("`{number}` is not a number"))?;

@@ -163,6 +163,9 @@ mod tests {
             cpu_percent: Some(1.25),
             memory: Some(500 << 20),
             memory_limit: Some(512 << 20),
+            network: None,
+            block: None,
+            pids: None,
             in_rotation: true,
         }
     }

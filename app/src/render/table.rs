@@ -34,16 +34,16 @@ impl<T: Into<String>> From<T> for Cell {
 /// A table under construction.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    head: Vec<&'static str>,
+    head: Vec<String>,
     right: Vec<bool>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
     /// A table with these columns. A title that begins with `>` is of a column whose text is set to the right.
-    pub fn new(head: &[&'static str]) -> Self {
+    pub fn new(head: &[&str]) -> Self {
         Self {
-            head: head.iter().map(|title| title.trim_start_matches('>')).collect(),
+            head: head.iter().map(|title| title.trim_start_matches('>').to_owned()).collect(),
             right: head.iter().map(|title| title.starts_with('>')).collect(),
             rows: vec![],
         }
@@ -63,7 +63,8 @@ impl Table {
             })
             .collect();
         let mut out = String::new();
-        let head: Vec<Cell> = self.head.iter().map(|title| Cell::styled(style::DIM, *title)).collect();
+        let head: Vec<Cell> =
+            self.head.iter().map(|title| Cell::styled(style::DIM, title.as_str())).collect();
         for row in std::iter::once(&head).chain(&self.rows) {
             self.line(&mut out, row, &columns, width);
         }

@@ -39,6 +39,9 @@ pub enum Error {
     /// No instance of it runs.
     #[error("no instance of `{0}` is running")]
     NotRunning(ServiceName),
+    /// It has no instance, running or not.
+    #[error("`{0}` has no instance")]
+    NoInstance(ServiceName),
     /// There is nothing to go back to.
     #[error("there is no earlier release to go back to")]
     NoEarlierRelease,
@@ -82,7 +85,7 @@ impl Error {
             Self::Port(_) => "A0502",
             Self::NoStack(_) => "A0301",
             Self::NoService { .. } => "A0302",
-            Self::NotRunning(_) => "A0304",
+            Self::NotRunning(_) | Self::NoInstance(_) => "A0304",
             Self::NoEarlierRelease => "A0305",
             Self::Busy(_) => "A0306",
             Self::GoingDown => "A0307",
@@ -135,7 +138,8 @@ fn docker_code(error: &DockerError) -> &'static str {
         }
         DockerError::ImageMissing { .. }
         | DockerError::ImageUnknown { .. }
-        | DockerError::PullFailed { .. } => "A0203",
+        | DockerError::PullFailed { .. }
+        | DockerError::PushFailed { .. } => "A0203",
         DockerError::BuildFailed { .. } => "A0204",
         DockerError::PortTaken { .. } => "A0502",
         DockerError::NameInUse { .. } => "A0205",

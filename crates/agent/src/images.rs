@@ -111,20 +111,28 @@ pub(crate) async fn pull(
     image: &str,
     progress: &mpsc::UnboundedSender<Progress>,
 ) -> Result<(), Error> {
-    let name = service.name.clone();
-    let news = |p: mainstay_host::docker::PullProgress| {
+    docker.pull(image, service.platform.as_deref(), transfer(service, image, progress)).await?;
+    Ok(())
+}
+
+/// Tells how far a pull or push of `image` is.
+fn transfer(
+    service: &Service,
+    image: &str,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> impl FnMut(mainstay_host::docker::PullProgress) + Send + use<> {
+    let (service, image, progress) = (service.name.clone(), image.to_owned(), progress.clone());
+    move |p| {
         // Whoever listened may have gone.
         let _ = progress.send(Progress::Pull {
-            service: name.clone(),
-            image: image.to_owned(),
+            service: service.clone(),
+            image: image.clone(),
             layer: p.layer,
             status: p.status,
             current: p.current.unwrap_or(0),
             total: p.total.unwrap_or(0),
         });
-    };
-    docker.pull(image, service.platform.as_deref(), news).await?;
-    Ok(())
+    }
 }
 
 /// Builds one image with its progress, and gives its id.
@@ -168,27 +176,49 @@ fn state_of(state: &BuildState) -> StepState {
     }
 }
 
-/// Builds, or pulls, the images of the services that `request` names, or of all; says how many.
+/// What is done to images without deploying them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Get them from their registry.
+    Pull,
+    /// Build those that can be built.
+    Build,
+    /// Send those that can be built to their registry.
+    Push,
+}
+
+impl Work {
+    /// What was done, as a participle.
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Pull => "pulled",
+            Self::Build => "built",
+            Self::Push => "pushed",
+        }
+    }
+}
+
+/// Does `work` on the images of the services that `request` names, or of all; says on how many.
 pub(crate) async fn all(
     docker: &Docker,
     request: &DeployRequest,
-    builds: bool,
+    work: Work,
     progress: &mpsc::UnboundedSender<Progress>,
 ) -> Result<usize, Error> {
     let named = |s: &&Service| request.services.is_empty() || request.services.contains(&s.name);
     let mut done = std::collections::BTreeSet::new();
     for service in request.stack.services.values().filter(named) {
         let image = reference(&request.stack, service);
-        if builds != service.build.is_some()
+        if (work == Work::Pull) == service.build.is_some()
             || service.runtime() == RuntimeKind::Native
             || !done.insert(image.clone())
         {
             continue;
         }
-        if builds {
-            build(docker, &request.stack, service, &image, false, progress).await?;
-        } else {
-            pull(docker, service, &image, progress).await?;
+        match work {
+            Work::Build => drop(build(docker, &request.stack, service, &image, false, progress).await?),
+            Work::Pull => pull(docker, service, &image, progress).await?,
+            Work::Push => docker.push(&image, transfer(service, &image, progress)).await?,
         }
     }
     Ok(done.len())

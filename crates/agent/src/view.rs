@@ -163,8 +163,11 @@ fn instance_view(stack: &StackName, sight: &Sight, instance: &Instance, usage: &
         restarts: instance.restarts,
         exit_code,
         cpu_percent: used.and_then(|u| u.cpu_percent),
-        memory: used.map(|u| u.memory),
-        memory_limit: used.and_then(|u| u.memory_limit),
+        memory: used.map(|u| u.reading.memory),
+        memory_limit: used.and_then(|u| u.reading.memory_limit),
+        network: used.and_then(|u| u.reading.network),
+        block: used.and_then(|u| u.reading.block),
+        pids: used.map(|u| u.reading.pids),
         in_rotation: sight.observed.table.as_ref().is_some_and(|t| t.upstreams.values().any(takes)),
     }
 }
@@ -173,9 +176,8 @@ fn instance_view(stack: &StackName, sight: &Sight, instance: &Instance, usage: &
 type Usage = BTreeMap<String, Used>;
 
 struct Used {
-    memory: u64,
-    memory_limit: Option<u64>,
     cpu_percent: Option<f64>,
+    reading: Reading,
 }
 
 async fn usage(agent: &Agent, stack: &StackHandle) -> Usage {
@@ -189,8 +191,7 @@ async fn usage(agent: &Agent, stack: &StackHandle) -> Usage {
         let cpu = second.cpu.saturating_sub(first.cpu).as_secs_f64();
         let over = second.at.duration_since(first.at).as_secs_f64();
         let cpu_percent = (over > 0.0).then(|| 100.0 * cpu / over);
-        let (memory, memory_limit) = (second.memory, second.memory_limit);
-        Some((instance.id.to_string(), Used { memory, memory_limit, cpu_percent }))
+        Some((instance.id.to_string(), Used { cpu_percent, reading: second }))
     });
     used.collect()
 }
@@ -200,20 +201,39 @@ struct Reading {
     cpu: Duration,
     memory: u64,
     memory_limit: Option<u64>,
+    network: Option<(u64, u64)>,
+    block: Option<(u64, u64)>,
+    pids: u64,
 }
 
 async fn read(agent: &Agent, stack: &StackHandle, instance: &Instance) -> Option<Reading> {
-    let (cpu, memory, memory_limit) = match instance.runtime {
+    let at = std::time::Instant::now;
+    Some(match instance.runtime {
         RuntimeKind::Docker => {
             let stats = agent.runtimes.docker().await.ok()?.stats(&instance.handle).await.ok()??;
-            (stats.cpu, stats.memory, Some(stats.memory_limit))
+            Reading {
+                at: at(),
+                cpu: stats.cpu,
+                memory: stats.memory,
+                memory_limit: Some(stats.memory_limit),
+                network: Some((stats.received, stats.sent)),
+                block: Some((stats.block_read, stats.block_written)),
+                pids: stats.pids,
+            }
         }
         RuntimeKind::Native => {
             let stats = agent.runtimes.native.stats(&stack.name, &instance.id).await.ok()?;
-            (Duration::from_nanos(stats.cpu), stats.memory, stats.memory_limit)
+            Reading {
+                at: at(),
+                cpu: Duration::from_nanos(stats.cpu),
+                memory: stats.memory,
+                memory_limit: stats.memory_limit,
+                network: None,
+                block: None,
+                pids: stats.processes,
+            }
         }
-    };
-    Some(Reading { at: std::time::Instant::now(), cpu, memory, memory_limit })
+    })
 }
 
 /// One line of `ls`.

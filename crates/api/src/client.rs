@@ -1,8 +1,10 @@
 //! Asking the agent.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use futures_util::stream;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
@@ -11,6 +13,7 @@ use serde::de::DeserializeOwned;
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 
 /// A client of the agent at one socket. Cheap to clone; every call is a connection of its own.
 #[derive(Debug, Clone)]
@@ -68,7 +71,7 @@ impl Client {
     /// # Errors
     /// Any [`ClientError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let answer = self.send(Method::GET, path, Bytes::new(), None).await?;
+        let answer = self.send(Method::GET, path, whole(Bytes::new()), None).await?;
         read(answer).await
     }
 
@@ -81,7 +84,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let answer = self.send(Method::POST, path, json(body)?, None).await?;
+        let answer = self.send(Method::POST, path, whole(json(body)?), None).await?;
         read(answer).await
     }
 
@@ -90,8 +93,8 @@ impl Client {
     /// # Errors
     /// Any [`ClientError`].
     pub async fn get_lines(&self, path: &str) -> Result<Lines, ClientError> {
-        let answer = self.send(Method::GET, path, Bytes::new(), None).await?;
-        Ok(Lines { body: answer.into_body(), buffer: Vec::new(), read: 0 })
+        let answer = self.send(Method::GET, path, whole(Bytes::new()), None).await?;
+        Ok(Lines { pieces: Pieces { body: answer.into_body() }, buffer: Vec::new(), read: 0 })
     }
 
     /// `POST path`, answered by a stream of JSON lines.
@@ -99,8 +102,34 @@ impl Client {
     /// # Errors
     /// Any [`ClientError`].
     pub async fn post_lines(&self, path: &str, body: &impl Serialize) -> Result<Lines, ClientError> {
-        let answer = self.send(Method::POST, path, json(body)?, None).await?;
-        Ok(Lines { body: answer.into_body(), buffer: Vec::new(), read: 0 })
+        let answer = self.send(Method::POST, path, whole(json(body)?), None).await?;
+        Ok(Lines { pieces: Pieces { body: answer.into_body() }, buffer: Vec::new(), read: 0 })
+    }
+
+    /// `GET path`, answered by bytes.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn get_bytes(&self, path: &str) -> Result<Pieces, ClientError> {
+        let answer = self.send(Method::GET, path, whole(Bytes::new()), None).await?;
+        Ok(Pieces { body: answer.into_body() })
+    }
+
+    /// `PUT path` with bytes that come while they are sent.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn put_bytes<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        pieces: mpsc::Receiver<io::Result<Bytes>>,
+    ) -> Result<T, ClientError> {
+        let frames = stream::unfold(pieces, async |mut pieces| {
+            let piece = pieces.recv().await?;
+            Some((piece.map(Frame::data), pieces))
+        });
+        let answer = self.send(Method::PUT, path, StreamBody::new(frames).boxed_unsync(), None).await?;
+        read(answer).await
     }
 
     /// `POST path`, upgraded to frames.
@@ -112,7 +141,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static, ClientError> {
-        let answer = self.send(Method::POST, path, json(body)?, Some(crate::frame::PROTOCOL)).await?;
+        let answer = self.send(Method::POST, path, whole(json(body)?), Some(crate::frame::PROTOCOL)).await?;
         let upgraded = hyper::upgrade::on(answer).await.map_err(broken)?;
         Ok(TokioIo::new(upgraded))
     }
@@ -121,20 +150,21 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Bytes,
+        body: Outgoing,
         upgrade: Option<&str>,
     ) -> Result<Response<Incoming>, ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.unreachable(source))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(connection.with_upgrades());
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "mainstay");
-        if !body.is_empty() {
+        let mut request =
+            Request::builder().method(method.clone()).uri(path).header(header::HOST, "mainstay");
+        if method == Method::POST {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         if let Some(protocol) = upgrade {
             request = request.header(header::CONNECTION, "upgrade").header(header::UPGRADE, protocol);
         }
-        let request = request.body(Full::new(body)).map_err(broken)?;
+        let request = request.body(body).map_err(broken)?;
         let answer = sender.send_request(request).await.map_err(broken)?;
         match answer.status() {
             StatusCode::SWITCHING_PROTOCOLS => Ok(answer),
@@ -150,6 +180,13 @@ impl Client {
             _ => ClientError::NotRunning { socket, source },
         }
     }
+}
+
+/// A body being sent.
+type Outgoing = UnsyncBoxBody<Bytes, io::Error>;
+
+fn whole(bytes: Bytes) -> Outgoing {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 async fn refusal(status: StatusCode, answer: Response<Incoming>) -> ClientError {
@@ -173,10 +210,36 @@ async fn read<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Clie
     serde_json::from_slice(&body).map_err(ClientError::Unreadable)
 }
 
+/// A stream of bytes. Dropping it ends the request.
+#[derive(Debug)]
+pub struct Pieces {
+    body: Incoming,
+}
+
+impl Pieces {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// The connection broke: what came is not the whole.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(broken(error)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A stream of JSON lines. Dropping it ends the request; what was asked for goes on.
 #[derive(Debug)]
 pub struct Lines {
-    body: Incoming,
+    pieces: Pieces,
     buffer: Vec<u8>,
     read: usize,
 }
@@ -196,14 +259,9 @@ impl Lines {
             }
             self.buffer.drain(..self.read);
             self.read = 0;
-            match self.body.frame().await {
+            match self.pieces.next().await? {
+                Some(piece) => self.buffer.extend_from_slice(&piece),
                 None => return Ok(None),
-                Some(Err(error)) => return Err(broken(error)),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.buffer.extend_from_slice(&data);
-                    }
-                }
             }
         }
     }

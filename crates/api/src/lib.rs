@@ -9,13 +9,13 @@ mod progress;
 mod request;
 mod view;
 
-pub use client::{Client, ClientError, Lines};
+pub use client::{Client, ClientError, Lines, Pieces};
 pub use progress::{Outcome, Progress, StepState};
 pub use request::{
-    CommandRequest, DeployRequest, DownRequest, ExecRequest, LogQuery, PullWish, RollbackRequest,
-    ServicesRequest,
+    AttachRequest, CommandRequest, CommitRequest, CopyQuery, DeployRequest, DownRequest, ExecRequest,
+    InstanceQuery, LogQuery, PortQuery, PullWish, RollbackRequest, ServicesRequest, SignalRequest,
 };
 pub use view::{
-    AgentInfo, EngineView, InstanceView, LogEntry, PlanView, PlannedStep, ReleaseStatus, ReleaseView,
-    RouteView, ServiceView, StackSummary, StackView,
+    AgentInfo, EngineView, ExitView, ImageView, InstanceView, LogEntry, PathView, PlanView, PlannedStep,
+    ProcessesView, ReleaseStatus, ReleaseView, RouteView, ServiceView, StackSummary, StackView, VolumeView,
 };

@@ -127,3 +127,73 @@ pub struct CommandRequest {
     #[serde(default)]
     pub detach: bool,
 }
+
+/// `POST …/kill`: all services when empty.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignalRequest {
+    /// The services.
+    pub services: Vec<ServiceName>,
+    /// Name or number.
+    pub signal: String,
+}
+
+/// Query of what is about one instance of a service.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct InstanceQuery {
+    /// Which of its instances, counted from 1; the first when absent.
+    pub index: Option<u32>,
+}
+
+/// Query of `GET …/port/{service}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PortQuery {
+    /// Which of its instances, counted from 1; the first when absent.
+    pub index: Option<u32>,
+    /// The port inside.
+    pub port: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+}
+
+/// Query of `GET …/stat/{service}`, `GET` and `PUT …/files/{service}`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CopyQuery {
+    /// Which of its instances, counted from 1; the first when absent.
+    pub index: Option<u32>,
+    /// Path inside the instance: what to read, or the directory to unpack in.
+    pub path: String,
+    /// Read what a symbolic link means, not the link.
+    #[serde(default)]
+    pub follow_link: bool,
+    /// Unpacked files belong to whom the archive says.
+    #[serde(default)]
+    pub archive: bool,
+}
+
+/// `POST …/commit/{service}`: an image made of an instance.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CommitRequest {
+    /// Which of its instances, counted from 1; the first when absent.
+    pub index: Option<u32>,
+    /// `repository[:tag]`.
+    pub reference: Option<String>,
+    /// Who made it.
+    pub author: String,
+    /// What it is for.
+    pub message: String,
+    /// Instructions of a Dockerfile to apply.
+    pub changes: Vec<String>,
+    /// Freeze the instance meanwhile.
+    pub pause: bool,
+}
+
+/// `POST …/attach/{service}`. The answer is an upgrade to [`crate::frame`]s.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AttachRequest {
+    /// Which of its instances, counted from 1; the first when absent.
+    pub index: Option<u32>,
+    /// Forward standard input.
+    pub stdin: bool,
+    /// Rows and columns of the terminal, where there is one.
+    pub tty: Option<(u16, u16)>,
+}

@@ -103,6 +103,15 @@ pub struct InstanceView {
     pub memory: Option<u64>,
     /// Its limit, bytes.
     pub memory_limit: Option<u64>,
+    /// Bytes received and sent on all networks since it started; of containers only.
+    #[serde(default)]
+    pub network: Option<(u64, u64)>,
+    /// Bytes read from and written to block devices since it started; of containers only.
+    #[serde(default)]
+    pub block: Option<(u64, u64)>,
+    /// Processes and threads.
+    #[serde(default)]
+    pub pids: Option<u64>,
     /// Whether the edge sends it requests.
     pub in_rotation: bool,
 }
@@ -184,4 +193,67 @@ pub struct LogEntry {
     pub stderr: bool,
     /// The line without its end.
     pub line: String,
+}
+
+/// Processes of one instance: `POST …/top`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProcessesView {
+    /// Service.
+    pub service: ServiceName,
+    /// Instance.
+    pub name: String,
+    /// Names of the columns.
+    pub titles: Vec<String>,
+    /// One row a process.
+    pub processes: Vec<Vec<String>>,
+}
+
+/// The image of one container: `POST …/images`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImageView {
+    /// Service.
+    pub service: ServiceName,
+    /// Container.
+    pub container: String,
+    /// The name that it was made by.
+    pub reference: String,
+    /// Its id.
+    pub id: String,
+    /// `os/architecture`.
+    pub platform: String,
+    /// Bytes; unknown when the image is gone.
+    pub size: Option<u64>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+}
+
+/// A volume of the stack: `GET …/volumes`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VolumeView {
+    /// Its name.
+    pub name: String,
+    /// Its key in the file.
+    pub key: String,
+    /// Who keeps it.
+    pub driver: String,
+    /// Where it is on the host of the Engine.
+    pub mountpoint: String,
+}
+
+/// An instance that has ended: a line of `POST …/wait`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExitView {
+    /// Service.
+    pub service: ServiceName,
+    /// Instance.
+    pub name: String,
+    /// Exit status.
+    pub code: i32,
+}
+
+/// What a path inside an instance is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct PathView {
+    /// A directory.
+    pub is_directory: bool,
 }

@@ -30,7 +30,7 @@ pub use blueprint::Blueprint;
 pub use journal::apply;
 pub use route::{drain_grace, upstream_key};
 pub use strategy::{Strategy, edge_holds_ports, strategy};
-pub use subset::{UnknownService, subset};
+pub use subset::{UnknownService, subset, with_dependencies};
 pub use view::Input;
 
 use draft::Draft;

@@ -7,6 +7,25 @@ use std::collections::BTreeSet;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownService(pub ServiceName);
 
+/// `services` and what they depend on, directly or not.
+///
+/// # Errors
+/// A named service is not in `stack`.
+pub fn with_dependencies(
+    stack: &Stack,
+    services: impl IntoIterator<Item = ServiceName>,
+) -> Result<BTreeSet<ServiceName>, UnknownService> {
+    let mut chosen = BTreeSet::new();
+    let mut queue: Vec<_> = services.into_iter().collect();
+    while let Some(name) = queue.pop() {
+        let service = stack.services.get(&name).ok_or_else(|| UnknownService(name.clone()))?;
+        if chosen.insert(name) {
+            queue.extend(service.depends_on.keys().filter(|n| stack.services.contains_key(*n)).cloned());
+        }
+    }
+    Ok(chosen)
+}
+
 /// The stack that results when, of `wanted`, only `services` and what they depend on are taken over into `current`.
 /// With no services named, or nothing current, all or just those of `wanted` are taken.
 ///
@@ -16,19 +35,13 @@ pub fn subset(
     current: Option<&Stack>,
     wanted: &Stack,
     services: &BTreeSet<ServiceName>,
-    with_dependencies: bool,
+    dependencies: bool,
 ) -> Result<Stack, UnknownService> {
     if services.is_empty() {
         return Ok(wanted.clone());
     }
-    let mut chosen = BTreeSet::new();
-    let mut queue: Vec<_> = services.iter().cloned().collect();
-    while let Some(name) = queue.pop() {
-        let service = wanted.services.get(&name).ok_or_else(|| UnknownService(name.clone()))?;
-        if chosen.insert(name) && with_dependencies {
-            queue.extend(service.depends_on.keys().filter(|n| wanted.services.contains_key(*n)).cloned());
-        }
-    }
+    let all = with_dependencies(wanted, services.iter().cloned())?;
+    let chosen = if dependencies { &all } else { services };
     let mut stack = wanted.clone();
     stack.services.retain(|name, _| chosen.contains(name));
     if let Some(current) = current {

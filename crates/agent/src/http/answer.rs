@@ -13,7 +13,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::NoStack(_) | Self::NoService { .. } | Self::NoEarlierRelease => StatusCode::NOT_FOUND,
+            Self::NoStack(_) | Self::NoService { .. } | Self::NoInstance(_) | Self::NoEarlierRelease => {
+                StatusCode::NOT_FOUND
+            }
             Self::Busy(_) | Self::GoingDown | Self::NotRunning(_) => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -1,5 +1,6 @@
-//! `exec` and `run`: a command's streams as frames over an upgraded connection.
+//! `exec`, `run` and `attach`: a command's streams as frames over an upgraded connection.
 
+use super::containers::{chosen, container};
 use crate::runtimes::Runtimes;
 use crate::{Agent, Error, deploy};
 use axum::extract::{Path, Request, State};
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use mainstay_api::frame::{self, Frame};
-use mainstay_api::{CommandRequest, ExecRequest};
+use mainstay_api::{AttachRequest, CommandRequest, ExecRequest};
 use mainstay_host::docker::{self, Docker, OneOff, Output};
 use mainstay_host::native::{self, Stream};
 use mainstay_model::{Instance, RuntimeKind, Secret, ServiceName, StackName};
@@ -28,12 +29,7 @@ pub(super) async fn exec(
 ) -> Result<Response, Error> {
     let stack = agent.known(&name).ok_or(Error::NoStack(name))?;
     let (upgrade, body) = split::<ExecRequest>(request).await?;
-    let instance = {
-        let sight = stack.sight.borrow();
-        let mut running = sight.observed.all().filter(|i| i.id.service == body.service && i.is_running());
-        let nth = body.index.unwrap_or(1).saturating_sub(1) as usize;
-        running.nth(nth).cloned().ok_or_else(|| Error::NotRunning(body.service.clone()))?
-    };
+    let instance = chosen(&stack, &body.service, body.index, true)?;
     let wires = Wires::start(upgrade);
     if body.command.detach {
         // Nobody waits for its end; that it could be begun is told.
@@ -188,29 +184,60 @@ async fn in_container(
         stdin: command.stdin,
         privileged: false,
     };
-    let docker::ExecSession { id, input: stdin, output: mut printed } =
-        docker.exec(container, &request).await?;
+    let docker::ExecSession { id, input: stdin, output: printed } = docker.exec(container, &request).await?;
     if let Some((rows, columns)) = command.tty {
         docker.exec_resize(&id, rows, columns).await?;
     }
-    let mut stdin = Some(stdin);
-    let mut open = true;
+    relay(docker, Window::Command(&id), (stdin, printed), &mut input, output).await?;
+    Ok(docker.settled(&id).await?)
+}
+
+/// Whose terminal is resized with ours.
+#[derive(Clone, Copy)]
+enum Window<'a> {
+    Command(&'a str),
+    Container(&'a str),
+}
+
+impl Window<'_> {
+    async fn resize(self, docker: &Docker, rows: u16, columns: u16) -> Result<(), Error> {
+        match self {
+            Self::Command(id) => docker.exec_resize(id, rows, columns).await?,
+            Self::Container(id) => docker.resize(id, rows, columns).await?,
+        }
+        Ok(())
+    }
+}
+
+/// Passes what is typed in and what is printed out, until the output ends or nobody listens to it any more.
+async fn relay(
+    docker: &Docker,
+    window: Window<'_>,
+    (stdin, mut printed): (docker::ExecInput, docker::ExecOutput),
+    input: &mut mpsc::Receiver<Frame>,
+    output: &mpsc::Sender<Frame>,
+) -> Result<(), Error> {
+    let (mut stdin, mut open) = (Some(stdin), true);
     loop {
         tokio::select! {
             piece = printed.next() => match piece? {
-                Some((stream, bytes)) => if output.send(printed_frame(stream == Output::Stderr, bytes)).await.is_err() { break },
-                None => break,
+                Some((stream, bytes)) => {
+                    if output.send(printed_frame(stream == Output::Stderr, bytes)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                None => return Ok(()),
             },
+            () = output.closed() => return Ok(()),
             typed = input.recv(), if open => match typed {
                 Some(Frame::Stdin(bytes)) => if let Some(stdin) = stdin.as_mut() { stdin.write(&bytes).await? },
                 Some(Frame::StdinEnd) => if let Some(stdin) = stdin.take() { stdin.close().await? },
-                Some(Frame::Resize { rows, columns }) => docker.exec_resize(&id, rows, columns).await?,
+                Some(Frame::Resize { rows, columns }) => window.resize(docker, rows, columns).await?,
                 Some(_) => {}
                 None => open = false,
             },
         }
     }
-    Ok(docker.settled(&id).await?)
 }
 
 async fn in_process(
@@ -260,29 +287,38 @@ async fn one_off_to_end(
     mut input: mpsc::Receiver<Frame>,
     output: &mpsc::Sender<Frame>,
 ) -> Result<i32, Error> {
-    let docker::Attached { container, input: stdin, output: mut printed } = attached;
+    let docker::Attached { container, input: stdin, output: printed } = attached;
     docker.start(&container).await?;
-    let (mut stdin, mut open) = (Some(stdin), true);
-    loop {
-        tokio::select! {
-            piece = printed.next() => match piece? {
-                Some((stream, bytes)) => {
-                    if output.send(printed_frame(stream == Output::Stderr, bytes)).await.is_err() {
-                        break;
-                    }
-                }
-                None => break,
-            },
-            typed = input.recv(), if open => match typed {
-                Some(Frame::Stdin(bytes)) => if let Some(stdin) = stdin.as_mut() { stdin.write(&bytes).await? },
-                Some(Frame::StdinEnd) => if let Some(stdin) = stdin.take() { stdin.close().await? },
-                Some(Frame::Resize { rows, columns }) => docker.resize(&container, rows, columns).await?,
-                Some(_) => {}
-                None => open = false,
-            },
-        }
-    }
+    relay(docker, Window::Container(&container), (stdin, printed), &mut input, output).await?;
     Ok(docker.wait(&container).await?)
+}
+
+/// The streams of an instance that runs. Whoever lets go leaves it running.
+pub(super) async fn attach(
+    State(agent): State<Arc<Agent>>,
+    Path((name, service)): Path<(StackName, ServiceName)>,
+    request: Request,
+) -> Result<Response, Error> {
+    let stack = agent.known(&name).ok_or(Error::NoStack(name))?;
+    let (upgrade, AttachRequest { index, stdin, tty }) = split(request).await?;
+    let instance = chosen(&stack, &service, index, true)?;
+    let docker = agent.runtimes.docker().await?;
+    let attached = docker.attach(container(&instance, "attach")?, stdin).await?;
+    let mut wires = Wires::start(upgrade);
+    tokio::spawn(async move {
+        let docker::Attached { container, input, output } = attached;
+        let window = Window::Container(&container);
+        let relayed = async {
+            if let Some((rows, columns)) = tty {
+                window.resize(&docker, rows, columns).await?;
+            }
+            relay(&docker, window, (input, output), &mut wires.input, &wires.output).await?;
+            if wires.output.is_closed() { Ok(0) } else { Ok(docker.wait(&container).await?) }
+        };
+        let ended = relayed.await;
+        finish(&wires.output, ended).await;
+    });
+    Ok(switching())
 }
 
 fn printed_frame(stderr: bool, bytes: Bytes) -> Frame {

@@ -1,6 +1,8 @@
 //! The control API on its unix socket.
 
 mod answer;
+mod containers;
+mod copy;
 mod exec;
 pub(crate) mod logs;
 mod stacks;
@@ -51,6 +53,21 @@ pub(crate) async fn serve(agent: Arc<Agent>, listener: UnixListener, shutdown: C
         .route("/v1/stacks/{stack}/releases", get(stacks::releases))
         .route("/v1/stacks/{stack}/events", get(stacks::events))
         .route("/v1/stacks/{stack}/logs", get(logs::logs))
+        .route("/v1/stacks/{stack}/kill", post(containers::kill))
+        .route("/v1/stacks/{stack}/pause", post(containers::pause))
+        .route("/v1/stacks/{stack}/unpause", post(containers::unpause))
+        .route("/v1/stacks/{stack}/remove", post(containers::remove))
+        .route("/v1/stacks/{stack}/top", post(containers::top))
+        .route("/v1/stacks/{stack}/images", post(containers::image_list))
+        .route("/v1/stacks/{stack}/volumes", get(containers::volume_list))
+        .route("/v1/stacks/{stack}/wait", post(containers::wait))
+        .route("/v1/stacks/{stack}/push", post(containers::push))
+        .route("/v1/stacks/{stack}/port/{service}", get(containers::port))
+        .route("/v1/stacks/{stack}/commit/{service}", post(containers::commit))
+        .route("/v1/stacks/{stack}/export/{service}", get(containers::export))
+        .route("/v1/stacks/{stack}/stat/{service}", get(copy::stat))
+        .route("/v1/stacks/{stack}/files/{service}", get(copy::out).put(copy::into))
+        .route("/v1/stacks/{stack}/attach/{service}", post(exec::attach))
         .route("/v1/stacks/{stack}/exec", post(exec::exec))
         .route("/v1/stacks/{stack}/run/{service}", post(exec::run))
         .with_state(agent);

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 type Shared = State<Arc<Agent>>;
 
-fn known(agent: &Agent, name: StackName) -> Result<StackHandle, Error> {
+pub(super) fn known(agent: &Agent, name: StackName) -> Result<StackHandle, Error> {
     agent.known(&name).ok_or(Error::NoStack(name))
 }
 
@@ -201,7 +201,7 @@ pub(super) async fn pull(
     Path(_): Path<StackName>,
     Json(request): Json<DeployRequest>,
 ) -> Result<Response, Error> {
-    image_work(agent, request, false).await
+    image_work(agent, request, images::Work::Pull).await
 }
 
 pub(super) async fn build(
@@ -209,18 +209,19 @@ pub(super) async fn build(
     Path(_): Path<StackName>,
     Json(request): Json<DeployRequest>,
 ) -> Result<Response, Error> {
-    image_work(agent, request, true).await
+    image_work(agent, request, images::Work::Build).await
 }
 
-async fn image_work(agent: Arc<Agent>, request: DeployRequest, build: bool) -> Result<Response, Error> {
+pub(super) async fn image_work(
+    agent: Arc<Agent>,
+    request: DeployRequest,
+    work: images::Work,
+) -> Result<Response, Error> {
     let docker = agent.runtimes.docker().await?;
     let (progress, told) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let outcome = match images::all(&docker, &request, build, &progress).await {
-            Ok(count) => crate::waiters::done(
-                None,
-                format!("{count} images {}", if build { "built" } else { "pulled" }),
-            ),
+        let outcome = match images::all(&docker, &request, work, &progress).await {
+            Ok(count) => crate::waiters::done(None, format!("{count} images {}", work.done())),
             Err(error) => mainstay_api::Outcome {
                 log: error.log(),
                 code: Some(error.code().into()),

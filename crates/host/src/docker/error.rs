@@ -51,6 +51,9 @@ pub enum DockerError {
     /// Pulling failed for another reason.
     #[error("image `{image}` could not be pulled: {message}")]
     PullFailed { image: String, message: String },
+    /// The registry did not take the image.
+    #[error("image `{image}` could not be pushed: {message}")]
+    PushFailed { image: String, message: String },
     /// A build failed: the step at fault, and the last lines that it wrote.
     #[error("building `{tag}` failed{}: {message}", step.as_ref().map(|s| format!(" at `{s}`")).unwrap_or_default())]
     BuildFailed { tag: String, step: Option<String>, log: Vec<String>, message: String },
@@ -130,7 +133,9 @@ impl DockerError {
             404 if lower.contains("no such image") => Self::ImageMissing {
                 image: message.rsplit_once("image: ").map_or(message.as_str(), |(_, image)| image).to_owned(),
             },
-            404 if lower.contains("no such") || lower.contains("not found") => Self::NotFound { what },
+            404 if ["no such", "not found", "could not find"].iter().any(|words| lower.contains(words)) => {
+                Self::NotFound { what }
+            }
             409 => Self::Conflict { what, message },
             _ => Self::Refused { what, status, message },
         }

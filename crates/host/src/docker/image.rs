@@ -2,8 +2,8 @@
 
 use super::error::DockerError;
 use super::wire::{Call, escape};
-use super::{Docker, credentials};
-use mainstay_model::Healthcheck;
+use super::{Docker, credentials, time};
+use mainstay_model::{Healthcheck, Timestamp};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -23,9 +23,13 @@ pub struct ImageInfo {
     pub exposed: Vec<String>,
     /// Bytes on disk, as the Engine counts them.
     pub size: u64,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// `os/architecture`, with `/variant` where it has one.
+    pub platform: String,
 }
 
-/// One piece of news about a pull.
+/// One piece of news about a pull or push.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct PullProgress {
     /// The layer (or the tag) that it is about; empty for the image as a whole.
@@ -49,6 +53,14 @@ struct Inspected {
     id: String,
     #[serde(default)]
     size: u64,
+    #[serde(default)]
+    created: Option<String>,
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    variant: String,
     #[serde(default)]
     config: Option<Config>,
 }
@@ -74,9 +86,9 @@ struct Check {
     start_interval: u64,
 }
 
-/// One line of the answer to `POST /images/create`.
+/// One line of the answer to `POST /images/create` and `POST /images/{name}/push`.
 #[derive(Deserialize)]
-struct Line {
+pub(super) struct Line {
     #[serde(flatten)]
     progress: PullProgress,
     #[serde(default, rename = "progressDetail")]
@@ -112,7 +124,10 @@ impl Docker {
             }
             other => other,
         };
-        let Inspected { id, size, config } = self.wire.json(call).await.map_err(missing)?;
+        let Inspected { id, size, created, os, architecture, variant, config } =
+            self.wire.json(call).await.map_err(missing)?;
+        let parts = [os, architecture, variant];
+        let platform: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let Config { healthcheck, entrypoint, stop_signal, exposed_ports } = config.unwrap_or_default();
         Ok(ImageInfo {
             id,
@@ -121,6 +136,8 @@ impl Docker {
             stop_signal: stop_signal.filter(|signal| !signal.is_empty()),
             exposed: exposed_ports.into_iter().flatten().map(|(port, _)| port).collect(),
             size,
+            created: created.as_deref().and_then(time::parse),
+            platform: platform.join("/"),
         })
     }
 
@@ -148,13 +165,8 @@ impl Docker {
             call = call.header("x-registry-auth", login.header());
         }
         let mut answer = self.wire.send(call).await.map_err(|error| explain(reference, error))?;
-        while let Some(Line { mut progress, detail, error }) = answer.next_json().await? {
-            if let Some(message) = error {
-                return Err(refusal(reference, message));
-            }
-            let detail = detail.unwrap_or_default();
-            (progress.current, progress.total) = (detail.current, detail.total);
-            news(progress);
+        while let Some(line) = answer.next_json::<Line>().await? {
+            news(line.read().map_err(|message| refusal(reference, message))?);
         }
         Ok(())
     }
@@ -176,6 +188,19 @@ impl Docker {
             Err(DockerError::NotFound { .. } | DockerError::ImageMissing { .. }) => Ok(()),
             other => other,
         }
+    }
+}
+
+impl Line {
+    /// The progress that it tells of, or why nothing comes of it.
+    pub(super) fn read(self) -> Result<PullProgress, String> {
+        let Self { mut progress, detail, error } = self;
+        if let Some(message) = error {
+            return Err(message);
+        }
+        let detail = detail.unwrap_or_default();
+        (progress.current, progress.total) = (detail.current, detail.total);
+        Ok(progress)
     }
 }
 
@@ -237,7 +262,7 @@ fn refusal(image: &str, message: String) -> DockerError {
 }
 
 /// A reference's name, and its tag (`latest` when it has none) or digest.
-fn split_reference(reference: &str) -> (&str, &str) {
+pub(super) fn split_reference(reference: &str) -> (&str, &str) {
     if let Some((name, digest)) = reference.split_once('@') {
         return (name, digest);
     }

@@ -47,13 +47,13 @@ pub struct OneOff<'a> {
     pub image: &'a str,
 }
 
-/// A container with its streams, not yet started.
+/// A container with its streams.
 pub struct Attached {
     /// Its id.
     pub container: String,
     /// Its standard input; goes nowhere unless the service has `stdin_open`.
     pub input: ExecInput,
-    /// Its output, from the first byte.
+    /// Its output: from the first byte, or from when it was attached to.
     pub output: ExecOutput,
 }
 
@@ -113,18 +113,29 @@ impl Docker {
         let mut draft = self.draft_alone(stack, &alone, name, image).await?;
         draft.body.stdin_once = service.stdin_open;
         let container = self.make(draft, &alone, image).await?;
-        let call = self.act(&container, "attach").query("stream", "true").query("stdin", "true");
-        let call = call.query("stdout", "true").query("stderr", "true");
-        match self.wire.upgrade(call).await {
-            Ok(stream) => {
-                let (input, output) = exec::streams(stream, service.tty);
-                Ok(Attached { container, input, output })
-            }
+        match self.attach_streams(&container, service.tty, true).await {
+            Ok(attached) => Ok(attached),
             Err(error) => {
                 self.remove(&container).await?;
                 Err(error)
             }
         }
+    }
+
+    /// The streams of a container that runs, from now on. Without `stdin` nothing can be typed.
+    ///
+    /// # Errors
+    /// [`DockerError::NotFound`].
+    pub async fn attach(&self, container: &str, stdin: bool) -> Result<Attached, DockerError> {
+        let tty = self.inspect(container).await?.config.tty;
+        self.attach_streams(container, tty, stdin).await
+    }
+
+    async fn attach_streams(&self, container: &str, tty: bool, stdin: bool) -> Result<Attached, DockerError> {
+        let call = self.act(container, "attach").query("stream", "true").query("stdout", "true");
+        let call = call.query("stderr", "true").query("stdin", if stdin { "true" } else { "false" });
+        let (input, output) = exec::streams(self.wire.upgrade(call).await?, tty);
+        Ok(Attached { container: container.to_owned(), input, output })
     }
 
     /// Removes every job of `stack`, killing those that run.

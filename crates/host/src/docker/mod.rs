@@ -7,10 +7,12 @@
 //! Speaks the Engine's API itself (see `wire`), in the newest version that both sides know; no type of an HTTP
 //! library leaves this module.
 
+mod archive;
 mod base_images;
 mod build;
 mod build_context;
 mod build_trace;
+mod commit;
 mod create;
 mod credentials;
 mod endpoint;
@@ -29,14 +31,18 @@ mod network;
 mod observe;
 mod ports;
 mod process;
+mod push;
 mod spec;
 mod stats;
 mod storage;
 mod time;
+mod top;
 mod volume;
 mod wire;
 
+pub use archive::{Archive, PathStat};
 pub use build::{BuildOrder, BuildProgress, StepState};
+pub use commit::Commit;
 pub use create::Creation;
 pub use engine::{ApiVersion, CgroupVersion, EngineInfo};
 pub use error::{DockerError, Unreachable};
@@ -47,6 +53,8 @@ pub use image::{ImageInfo, PullProgress};
 pub use job::{Attached, Job, JobEnd, OneOff};
 pub use logs::{LogLine, LogRequest, LogStream};
 pub use stats::Stats;
+pub use top::Processes;
+pub use volume::VolumeInfo;
 
 use std::path::Path;
 use std::sync::Arc;

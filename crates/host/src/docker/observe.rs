@@ -55,6 +55,7 @@ pub(super) struct State {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Config {
     pub(super) tty: bool,
+    image: String,
     #[serde(deserialize_with = "lenient")]
     pub(super) labels: Labels,
 }
@@ -70,6 +71,15 @@ pub(super) struct HostConfig {
 pub(super) struct NetworkSettings {
     #[serde(deserialize_with = "lenient")]
     pub(super) networks: BTreeMap<String, Endpoint>,
+    #[serde(deserialize_with = "lenient")]
+    ports: BTreeMap<String, Option<Vec<HostPort>>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct HostPort {
+    host_ip: String,
+    host_port: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -164,6 +174,23 @@ impl Docker {
             .query("filters", &labels::filter(stack, &[labels::VOLUME]));
         let Volumes { volumes } = self.wire.json(call).await?;
         Ok(volumes.into_iter().filter_map(|mut volume| volume.labels.remove(labels::VOLUME)).collect())
+    }
+
+    /// Where the Engine publishes `port` (such as `53/udp`) of `container`, as `address:port`.
+    pub async fn published(&self, container: &str, port: &str) -> Result<Vec<String>, DockerError> {
+        let settings = self.inspect(container).await?.network_settings;
+        let bound = settings.ports.get(port).cloned().flatten().unwrap_or_default();
+        let shown = |at: HostPort| match at.host_ip.contains(':') {
+            true => format!("[{}]:{}", at.host_ip, at.host_port),
+            false => format!("{}:{}", at.host_ip, at.host_port),
+        };
+        Ok(bound.into_iter().map(shown).collect())
+    }
+
+    /// Name and id of the image that `container` was made of, as it was asked for.
+    pub async fn image_of(&self, container: &str) -> Result<(String, String), DockerError> {
+        let there = self.inspect(container).await?;
+        Ok((there.config.image, there.image))
     }
 
     pub(super) async fn inspect(&self, container: &str) -> Result<Inspected, DockerError> {

@@ -26,6 +26,10 @@ pub struct Stats {
     pub received: u64,
     /// Bytes sent.
     pub sent: u64,
+    /// Bytes read from block devices since it started.
+    pub block_read: u64,
+    /// Bytes written.
+    pub block_written: u64,
 }
 
 /// Answer of `GET /containers/{id}/stats`, as far as it matters.
@@ -37,6 +41,21 @@ struct Answer {
     cpu_stats: Cpu,
     pids_stats: Pids,
     networks: Option<BTreeMap<String, Interface>>,
+    blkio_stats: Option<Block>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Block {
+    io_service_bytes_recursive: Option<Vec<Moved>>,
+}
+
+/// Bytes moved by one kind of operation on one device.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Moved {
+    op: String,
+    value: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -92,6 +111,10 @@ impl Answer {
         let stat = |key: &str| stats.as_ref()?.get(key)?.as_u64();
         let cache = stat("total_inactive_file").or_else(|| stat("inactive_file")).unwrap_or(0);
         let interfaces = || self.networks.iter().flatten().map(|(_, interface)| interface);
+        let moved = self.blkio_stats.and_then(|block| block.io_service_bytes_recursive).unwrap_or_default();
+        let moved = |op: &str| {
+            moved.iter().filter(|one| one.op.eq_ignore_ascii_case(op)).map(|one| one.value).sum::<u64>()
+        };
         let running = usage > 0 || self.cpu_stats.cpu_usage.total_usage > 0;
         running.then(|| Stats {
             at,
@@ -101,6 +124,8 @@ impl Answer {
             pids: self.pids_stats.current,
             received: interfaces().map(|interface| interface.rx_bytes).sum(),
             sent: interfaces().map(|interface| interface.tx_bytes).sum(),
+            block_read: moved("read"),
+            block_written: moved("write"),
         })
     }
 }

@@ -5,7 +5,26 @@ use super::error::DockerError;
 use super::labels;
 use super::wire::{Call, escape};
 use mainstay_model::{StackName, Volume};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A volume that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct VolumeInfo {
+    /// Its name.
+    pub name: String,
+    /// Who keeps it.
+    #[serde(default)]
+    pub driver: String,
+    /// Where it is on the host of the Engine.
+    #[serde(default)]
+    pub mountpoint: String,
+    /// Its labels; the one of Compose says which key of the file it is.
+    #[serde(default)]
+    pub labels: Option<BTreeMap<String, String>>,
+}
 
 impl Docker {
     /// Makes the volume `key` of `stack`; one of that name stays as it is, whoever made it, as with Compose.
@@ -23,6 +42,20 @@ impl Docker {
         });
         let call = Call::post("/volumes/create", format!("volume {}", volume.name)).json(&body)?;
         self.wire.done(call).await
+    }
+
+    /// The volumes that exist of `stack`, by name.
+    pub async fn volumes(&self, stack: &StackName) -> Result<Vec<VolumeInfo>, DockerError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Listed {
+            volumes: Option<Vec<VolumeInfo>>,
+        }
+        let call = Call::get("/volumes", format!("volumes of {stack}"))
+            .query("filters", &labels::filter(stack, &[labels::VOLUME]));
+        let mut volumes = self.wire.json::<Listed>(call).await?.volumes.unwrap_or_default();
+        volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(volumes)
     }
 
     /// Removes the volume called `name` with all that is in it. One that is gone is gone.

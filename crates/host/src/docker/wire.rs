@@ -138,6 +138,20 @@ impl Wire {
         self.send(call).await?.whole().await.map(drop)
     }
 
+    /// Sends `call`, a `HEAD`, and gives the header `name` of a success.
+    pub(super) async fn head(&self, call: Call, name: &'static str) -> Result<Option<String>, DockerError> {
+        let what = call.what.clone();
+        let response = self.begin(call).await?;
+        match response.status() {
+            status if status.is_success() => {
+                Ok(response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned))
+            }
+            // No body says more.
+            StatusCode::NOT_FOUND => Err(DockerError::NotFound { what }),
+            status => Err(DockerError::from_answer(&what, status.as_u16(), status.to_string())),
+        }
+    }
+
     /// Sends `call`, which turns the connection into a stream of bytes both ways.
     pub(super) async fn upgrade(&self, call: Call) -> Result<impl Stream + 'static, DockerError> {
         let what = call.what.clone();

@@ -1,0 +1,308 @@
+//! What Compose does to single containers, here to the instances of a service: signals, freezing, processes, ports,
+//! images, removal, waiting.
+//!
+//! None of it changes what is wanted: the planner sees what came of it and goes on by its own rules.
+
+use super::answer::lines;
+use super::stacks::known;
+use crate::runtimes::Known;
+use crate::stack::StackHandle;
+use crate::{Agent, Error, images};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use mainstay_api::{
+    CommitRequest, ExitView, ImageView, InstanceQuery, PortQuery, ProcessesView, ServicesRequest,
+    SignalRequest, VolumeView,
+};
+use mainstay_host::docker::{Commit, Docker};
+use mainstay_model::table::ListenerKind;
+use mainstay_model::{Instance, InstanceState, RuntimeKind, ServiceName, StackName};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+type Shared = State<Arc<Agent>>;
+type OfStack = Path<StackName>;
+type OfService = Path<(StackName, ServiceName)>;
+
+/// The instances of the services named, or of all; in the order of their names.
+fn instances(stack: &StackHandle, services: &[ServiceName]) -> Result<Vec<Instance>, Error> {
+    let sight = stack.sight.borrow();
+    let all: Vec<_> = sight.observed.all().cloned().collect();
+    let unknown = services.iter().find(|name| !all.iter().any(|i| i.id.service == **name));
+    if let Some(name) = unknown {
+        return Err(Error::NoInstance(name.clone()));
+    }
+    let wanted = |i: &Instance| services.is_empty() || services.contains(&i.id.service);
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// The `index`-th instance of `service`, counted from 1; with `running`, of those that run.
+pub(super) fn chosen(
+    stack: &StackHandle,
+    service: &ServiceName,
+    index: Option<u32>,
+    running: bool,
+) -> Result<Instance, Error> {
+    let nth = index.unwrap_or(1).saturating_sub(1) as usize;
+    let sight = stack.sight.borrow();
+    let mut all = sight.observed.all().filter(|i| i.id.service == *service && (i.is_running() || !running));
+    let none = || match running {
+        true => Error::NotRunning(service.clone()),
+        false => Error::NoInstance(service.clone()),
+    };
+    all.nth(nth).cloned().ok_or_else(none)
+}
+
+/// Its container; what is no container cannot have `what` done to it.
+pub(super) fn container<'i>(instance: &'i Instance, what: &str) -> Result<&'i str, Error> {
+    match instance.runtime {
+        RuntimeKind::Docker => Ok(&instance.handle),
+        RuntimeKind::Native => {
+            let why = format!("`{what}` needs a container, and it runs as a process of this host");
+            Err(Error::Service { service: instance.id.service.clone(), why })
+        }
+    }
+}
+
+/// Sends a signal to every running instance. One that ends by it is started again where the restart policy says so,
+/// except by Docker, which takes a deadly signal for the wish that it stay down.
+pub(super) async fn kill(
+    State(agent): Shared,
+    Path(name): OfStack,
+    Json(request): Json<SignalRequest>,
+) -> Result<Json<Vec<String>>, Error> {
+    let stack = known(&agent, name)?;
+    let mut told = Vec::new();
+    for instance in instances(&stack, &request.services)?.iter().filter(|i| i.is_running()) {
+        match instance.runtime {
+            RuntimeKind::Docker => {
+                agent.runtimes.docker().await?.kill(&instance.handle, Some(&request.signal)).await?;
+            }
+            RuntimeKind::Native => {
+                agent.runtimes.native.kill(&stack.name, &instance.id, &request.signal).await?;
+            }
+        }
+        told.push(instance.name.clone());
+    }
+    Ok(Json(told))
+}
+
+pub(super) async fn pause(
+    State(agent): Shared,
+    Path(name): OfStack,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Json<Vec<String>>, Error> {
+    freeze(&agent, name, &request.services, true).await
+}
+
+pub(super) async fn unpause(
+    State(agent): Shared,
+    Path(name): OfStack,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Json<Vec<String>>, Error> {
+    freeze(&agent, name, &request.services, false).await
+}
+
+async fn freeze(
+    agent: &Agent,
+    name: StackName,
+    services: &[ServiceName],
+    on: bool,
+) -> Result<Json<Vec<String>>, Error> {
+    let stack = known(agent, name)?;
+    let subject = |i: &&Instance| if on { i.is_running() } else { i.state == InstanceState::Paused };
+    let mut done = Vec::new();
+    for instance in instances(&stack, services)?.iter().filter(subject) {
+        let container = container(instance, if on { "pause" } else { "unpause" })?;
+        let docker = agent.runtimes.docker().await?;
+        if on {
+            docker.pause(container).await?
+        } else {
+            docker.unpause(container).await?
+        }
+        done.push(instance.name.clone());
+    }
+    Ok(Json(done))
+}
+
+/// Removes instances that have ended.
+pub(super) async fn remove(
+    State(agent): Shared,
+    Path(name): OfStack,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Json<Vec<String>>, Error> {
+    let stack = known(&agent, name)?;
+    let ended = |i: &&Instance| {
+        matches!(i.state, InstanceState::Exited { .. } | InstanceState::Created | InstanceState::Dead)
+    };
+    let mut removed = Vec::new();
+    for instance in instances(&stack, &request.services)?.iter().filter(ended) {
+        let (id, runtime, handle) = (instance.id.clone(), instance.runtime, instance.handle.clone());
+        agent.runtimes.remove(&Known { stack: stack.name.clone(), id, runtime, handle }).await?;
+        removed.push(instance.name.clone());
+    }
+    Ok(Json(removed))
+}
+
+pub(super) async fn top(
+    State(agent): Shared,
+    Path(name): OfStack,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Json<Vec<ProcessesView>>, Error> {
+    let stack = known(&agent, name)?;
+    let mut views = Vec::new();
+    for instance in instances(&stack, &request.services)?.iter().filter(|i| i.is_running()) {
+        let processes = agent.runtimes.docker().await?.top(container(instance, "top")?).await?;
+        views.push(ProcessesView {
+            service: instance.id.service.clone(),
+            name: instance.name.clone(),
+            titles: processes.titles,
+            processes: processes.processes,
+        });
+    }
+    Ok(Json(views))
+}
+
+/// Where a port of an instance is published: by the edge, or by the Engine.
+pub(super) async fn port(
+    State(agent): Shared,
+    Path((name, service)): OfService,
+    Query(query): Query<PortQuery>,
+) -> Result<Json<Vec<String>>, Error> {
+    let stack = known(&agent, name)?;
+    let instance = chosen(&stack, &service, query.index, true)?;
+    let held: Vec<String> = {
+        let sight = stack.sight.borrow();
+        let key = mainstay_plan::upstream_key(&stack.name, &service, query.port);
+        let listeners = sight.observed.table.iter().flat_map(|t| &t.listeners);
+        listeners
+            .filter(|l| matches!(&l.kind, ListenerKind::Tcp { upstream } if *upstream == key))
+            .map(|l| l.address.to_string())
+            .collect()
+    };
+    if query.protocol == "tcp" && !held.is_empty() {
+        return Ok(Json(held));
+    }
+    let inside = format!("{}/{}", query.port, query.protocol);
+    let docker = agent.runtimes.docker().await?;
+    Ok(Json(docker.published(container(&instance, "port")?, &inside).await?))
+}
+
+pub(super) async fn image_list(
+    State(agent): Shared,
+    Path(name): OfStack,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Json<Vec<ImageView>>, Error> {
+    let stack = known(&agent, name)?;
+    let mut views = Vec::new();
+    let containers = instances(&stack, &request.services)?;
+    for instance in containers.iter().filter(|i| i.runtime == RuntimeKind::Docker) {
+        let docker = agent.runtimes.docker().await?;
+        let (reference, id) = docker.image_of(&instance.handle).await?;
+        // Its image may have been removed under a container that lives on.
+        let info = docker.image(&id).await.ok();
+        views.push(ImageView {
+            service: instance.id.service.clone(),
+            container: instance.name.clone(),
+            reference,
+            size: info.as_ref().map(|info| info.size),
+            created: info.as_ref().and_then(|info| info.created),
+            platform: info.map(|info| info.platform).unwrap_or_default(),
+            id,
+        });
+    }
+    Ok(Json(views))
+}
+
+pub(super) async fn volume_list(
+    State(agent): Shared,
+    Path(name): OfStack,
+) -> Result<Json<Vec<VolumeView>>, Error> {
+    let docker = agent.runtimes.docker().await?;
+    let volumes = docker.volumes(&name).await?.into_iter().map(|volume| VolumeView {
+        name: volume.name,
+        driver: volume.driver,
+        mountpoint: volume.mountpoint,
+        key: volume
+            .labels
+            .and_then(|mut labels| labels.remove("com.docker.compose.volume"))
+            .unwrap_or_default(),
+    });
+    Ok(Json(volumes.collect()))
+}
+
+/// Tells of every instance as it ends, until all have.
+pub(super) async fn wait(
+    State(agent): Shared,
+    Path(name): OfStack,
+    Json(request): Json<ServicesRequest>,
+) -> Result<Response, Error> {
+    let stack = known(&agent, name)?;
+    let mut left = instances(&stack, &request.services)?;
+    let (tell, told) = mpsc::unbounded_channel();
+    let mut sight = stack.sight.clone();
+    tokio::spawn(async move {
+        loop {
+            let now: Vec<Instance> = sight.borrow_and_update().observed.all().cloned().collect();
+            left.retain(|waited| {
+                let there = now.iter().find(|i| i.id == waited.id);
+                let code = match there.map(|i| &i.state) {
+                    Some(InstanceState::Exited { code, .. }) => *code,
+                    Some(_) => return true,
+                    // Removed before anybody saw how it ended.
+                    None => 0,
+                };
+                let (service, name) = (waited.id.service.clone(), waited.name.clone());
+                // Nobody listens: the end comes below.
+                let _ = tell.send(ExitView { service, name, code });
+                false
+            });
+            if left.is_empty() {
+                return;
+            }
+            tokio::select! {
+                changed = sight.changed() => if changed.is_err() { return },
+                () = tell.closed() => return,
+            }
+        }
+    });
+    Ok(lines(told))
+}
+
+pub(super) async fn commit(
+    State(agent): Shared,
+    Path((name, service)): OfService,
+    Json(request): Json<CommitRequest>,
+) -> Result<Json<String>, Error> {
+    let stack = known(&agent, name)?;
+    let instance = chosen(&stack, &service, request.index, false)?;
+    let CommitRequest { index: _, reference, author, message, changes, pause } = request;
+    let commit = Commit { reference, author, message, changes, pause };
+    Ok(Json(docker(&agent).await?.commit(container(&instance, "commit")?, &commit).await?))
+}
+
+/// All files of an instance, as a tar archive.
+pub(super) async fn export(
+    State(agent): Shared,
+    Path((name, service)): OfService,
+    Query(query): Query<InstanceQuery>,
+) -> Result<Response, Error> {
+    let stack = known(&agent, name)?;
+    let instance = chosen(&stack, &service, query.index, false)?;
+    let archive = docker(&agent).await?.export(container(&instance, "export")?).await?;
+    Ok(super::copy::tar(archive))
+}
+
+async fn docker(agent: &Agent) -> Result<Docker, Error> {
+    agent.runtimes.docker().await
+}
+
+/// Pushes the images of the services that are built, or named.
+pub(super) async fn push(
+    State(agent): Shared,
+    Path(_): OfStack,
+    Json(request): Json<mainstay_api::DeployRequest>,
+) -> Result<Response, Error> {
+    super::stacks::image_work(agent, request, images::Work::Push).await
+}

@@ -2,7 +2,7 @@
 
 use mainstay_model::{
     Dependency, DependencyCondition, EdgeSettings, Healthcheck, HostPattern, Mount, MountKind, Network,
-    Readiness, Release, ReleaseNumber, Resources, RestartPolicy, Route, RouteTimeouts, Secret, Service,
+    Readiness, Release, ReleaseNumber, Resources, RestartPolicy, Route, RoutePolicy, Secret, Service,
     ServiceName, Stack, StackName, Timestamp, Volume,
 };
 use std::collections::BTreeMap;
@@ -116,8 +116,8 @@ pub trait ServiceExt: Sized {
 impl ServiceExt for Service {
     fn routed(mut self, host: &str) -> Self {
         let host = HostPattern::try_from(host.to_string()).unwrap_or(HostPattern::Any);
-        let timeouts = RouteTimeouts::default();
-        self.routes.push(Route { host, path: "/".into(), port: Some(8000), strip_prefix: false, timeouts });
+        let policy = RoutePolicy::default();
+        self.routes.push(Route { host, path: "/".into(), port: Some(8000), www: false, policy });
         self
     }
 

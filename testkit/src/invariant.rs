@@ -68,7 +68,7 @@ pub fn routes(world: &World, state: &StackState, step: &Step) -> Result<(), Viol
             && empty
             && !swapped
             && !stopped
-            && table.routes.iter().any(|r| r.upstream == *key)
+            && table.routes.iter().any(|r| r.upstream.as_ref() == Some(key))
         {
             return broken(format!("{key} lost its last ready target"));
         }

@@ -316,4 +316,6 @@ codes! {
     NothingToRun = "C0612",
     /// A service named by the user that is not there.
     NoService = "C0613",
+    /// A route names a limit that is not declared.
+    UnknownLimit = "C0614",
 }

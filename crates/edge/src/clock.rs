@@ -30,6 +30,13 @@ pub(crate) fn now() -> Millis {
     seconds * 1000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
 }
 
+/// Now, to the millisecond, on the same scale: where the coarse clock's steps would show.
+pub(crate) fn precise() -> Millis {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
+}
+
 /// The wall clock, as tables speak of it.
 pub(crate) fn wall() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -57,6 +64,8 @@ struct Slots {
 
 struct Slot {
     at: Cell<Millis>,
+    /// Whatever is armed, it passes by then.
+    cap: Cell<Millis>,
     /// The target's drain deadline passed: what is under way ends now, whatever `at` says.
     cut: Cell<bool>,
     waker: RefCell<Waker>,
@@ -74,6 +83,7 @@ impl Deadline {
     pub(crate) fn new() -> Self {
         let slot = Rc::new(Slot {
             at: Cell::new(NEVER),
+            cap: Cell::new(NEVER),
             cut: Cell::new(false),
             waker: RefCell::new(Waker::noop().clone()),
             target: RefCell::new(None),
@@ -93,17 +103,22 @@ impl Deadline {
 
     /// Passes `after` milliseconds from now.
     pub(crate) fn arm(&self, after: Millis) {
-        self.slot.at.set(now().saturating_add(after));
+        self.arm_at(now().saturating_add(after));
     }
 
     /// Passes at the given time.
     pub(crate) fn arm_at(&self, at: Millis) {
-        self.slot.at.set(at);
+        self.slot.at.set(at.min(self.slot.cap.get()));
     }
 
-    /// Does not pass until armed again, unless the target's drain deadline does.
+    /// Does not pass until armed again, unless its cap or the target's drain deadline does.
     pub(crate) fn disarm(&self) {
-        self.slot.at.set(NEVER);
+        self.arm_at(NEVER);
+    }
+
+    /// From now on it passes within `within` milliseconds, whatever is armed; [`NEVER`] lifts that.
+    pub(crate) fn cap(&self, within: Millis) {
+        self.slot.cap.set(if within == NEVER { NEVER } else { now().saturating_add(within) });
     }
 
     /// From now on the drain deadline of `target` counts too.

@@ -38,8 +38,8 @@ pub(crate) struct Answer {
 /// When to ask again after a 503: long enough for an instance to start, short enough to go unnoticed.
 const RETRY_AFTER_SECONDS: u64 = 2;
 
-/// Appends the whole response. `date` appends the date.
-pub(crate) fn write(out: &mut Vec<u8>, answer: Answer, date: impl FnOnce(&mut Vec<u8>)) {
+/// Appends the whole response. `date` appends the date; `fields` are lines of the head besides the usual ones.
+pub(crate) fn write(out: &mut Vec<u8>, answer: Answer, fields: &[u8], date: impl FnOnce(&mut Vec<u8>)) {
     let Answer { status, format, without_body, close, say_keep_alive } = answer;
     let (reason, sentence) = words(status);
     let (kind, body) = match format {
@@ -57,6 +57,7 @@ pub(crate) fn write(out: &mut Vec<u8>, answer: Answer, date: impl FnOnce(&mut Ve
     out.extend_from_slice(b"\r\nCache-Control: no-store\r\nContent-Length: ");
     write_number(out, body.len() as u64);
     out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(fields);
     match status {
         503 => {
             out.extend_from_slice(b"Retry-After: ");
@@ -80,7 +81,14 @@ pub(crate) fn write(out: &mut Vec<u8>, answer: Answer, date: impl FnOnce(&mut Ve
 
 fn words(status: u16) -> (&'static str, &'static str) {
     match status {
+        301 => ("Moved Permanently", "This page is at another address."),
+        302 => ("Found", "This page is at another address."),
+        303 => ("See Other", "This page is at another address."),
+        307 => ("Temporary Redirect", "This page is at another address."),
+        308 => ("Permanent Redirect", "This page is at another address."),
         400 => ("Bad Request", "The request is not valid HTTP."),
+        401 => ("Unauthorized", "This page asks for credentials."),
+        403 => ("Forbidden", "This page is not for you."),
         404 => ("Not Found", "Nothing is served at this address."),
         405 => ("Method Not Allowed", "This method is not served here."),
         408 => ("Request Timeout", "The request took too long to arrive."),
@@ -88,6 +96,7 @@ fn words(status: u16) -> (&'static str, &'static str) {
         414 => ("URI Too Long", "The address is too long."),
         417 => ("Expectation Failed", "The request expects something this server does not do."),
         421 => ("Misdirected Request", "This server does not serve the requested host."),
+        429 => ("Too Many Requests", "You have sent too many requests. Please try again shortly."),
         431 => ("Request Header Fields Too Large", "The request's headers are too large."),
         501 => ("Not Implemented", "The request uses a transfer coding this server does not know."),
         502 => ("Bad Gateway", "The service behind this server did not answer properly."),
@@ -137,7 +146,7 @@ mod tests {
             close: true,
             say_keep_alive: false,
         };
-        write(&mut out, answer, |out| out.extend_from_slice(b"today"));
+        write(&mut out, answer, b"", |out| out.extend_from_slice(b"today"));
         let text = String::from_utf8(out).unwrap();
         assert!(text.ends_with("Retry-After: 2\r\nConnection: close\r\n\r\n"), "{text}");
         let length = json(503, "Service Unavailable", words(503).1).len();

@@ -4,12 +4,21 @@
 //! never falls back to another host; then the longest path prefix wins, compared byte by byte: `/api` matches
 //! `/api`, `/api/x` and `/apix`; write `/api/` to mean a directory. Knows nothing about connections.
 
+mod compile;
+pub(crate) mod paths;
+
 use crate::clock::{self, Millis};
+use crate::limit;
+use crate::route::Route;
+use crate::site::Site;
 use crate::target::{Address, Phase, TargetState, UpstreamState};
+use compile::{Compiler, Hosts};
+use mainstay_model::Conditions;
 use mainstay_model::table::{ListenerKind, RouteTable, Target};
-use mainstay_model::{HostPattern, RouteTimeouts};
+use paths::Paths;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
 
 /// Why a table was refused.
@@ -21,6 +30,15 @@ pub enum TableError {
     /// A route or listener names an upstream the table does not have.
     #[error("{what} names upstream `{key}`, which the table does not define")]
     UnknownUpstream { what: String, key: String },
+    /// A route names a limit the table does not have.
+    #[error("route {what} names limit `{key}`, which the table does not define")]
+    UnknownLimit { what: String, key: String },
+    /// A route names more limits than are counted.
+    #[error("route {0} has too many limits")]
+    TooManyLimits(String),
+    /// A route has neither an upstream nor anything else to answer with.
+    #[error("route {0} leads nowhere")]
+    NoAction(String),
     /// A path prefix does not start with a slash.
     #[error("route path `{0}` must start with `/`")]
     RelativePath(String),
@@ -30,30 +48,6 @@ pub enum TableError {
     /// Two listeners on one address.
     #[error("two listeners on {0}")]
     DoubleListener(SocketAddr),
-}
-
-/// A route, ready to be used.
-#[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) path: Box<[u8]>,
-    pub(crate) strip_prefix: bool,
-    /// Index into [`Table::upstreams`].
-    pub(crate) upstream: usize,
-    pub(crate) timeouts: Timeouts,
-}
-
-/// [`RouteTimeouts`] in milliseconds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Timeouts {
-    pub(crate) connect: Millis,
-    pub(crate) read: Millis,
-    pub(crate) write: Millis,
-}
-
-impl From<RouteTimeouts> for Timeouts {
-    fn from(RouteTimeouts { connect, read, write }: RouteTimeouts) -> Self {
-        Self { connect: clock::millis(connect), read: clock::millis(read), write: clock::millis(write) }
-    }
 }
 
 /// What a route points to.
@@ -80,10 +74,12 @@ pub(crate) struct Table {
     pub(crate) version: u64,
     pub(crate) listeners: Vec<(SocketAddr, Kind)>,
     pub(crate) upstreams: Vec<Upstream>,
-    exact: HashMap<Box<[u8]>, Vec<Route>>,
+    /// All routes; those of one host stand together.
+    pub(crate) routes: Vec<Route>,
+    exact: HashMap<Box<[u8]>, Paths>,
     /// By suffix, the longest first.
-    wildcard: Vec<(Box<[u8]>, Vec<Route>)>,
-    any: Vec<Route>,
+    wildcard: Vec<(Box<[u8]>, Paths)>,
+    any: Paths,
 }
 
 /// No route for a request.
@@ -96,19 +92,25 @@ pub(crate) enum NoRoute {
 }
 
 impl Table {
-    /// The route for a request; `host` in lower case, without port and trailing dot.
-    pub(crate) fn find(&self, host: &[u8], path: &[u8]) -> Result<&Route, NoRoute> {
-        let routes = self.routes_of(host).ok_or(NoRoute::UnknownHost)?;
-        routes.iter().find(|route| path.starts_with(&route.path)).ok_or(NoRoute::NoPath)
+    /// Where the route for a request stands, or those that share it by weight (see [`paths::pick`]); `host` in lower
+    /// case, without port and trailing dot; `meets` tells whether the request is what a route's conditions ask for.
+    pub(crate) fn find(
+        &self,
+        host: &[u8],
+        path: &[u8],
+        meets: &impl Fn(&Conditions) -> bool,
+    ) -> Result<Range<usize>, NoRoute> {
+        let paths = self.paths_of(host).ok_or(NoRoute::UnknownHost)?;
+        paths.find(&self.routes, path, meets).ok_or(NoRoute::NoPath)
     }
 
-    fn routes_of(&self, host: &[u8]) -> Option<&[Route]> {
-        if let Some(routes) = self.exact.get(host) {
-            return Some(routes);
+    fn paths_of(&self, host: &[u8]) -> Option<&Paths> {
+        if let Some(paths) = self.exact.get(host) {
+            return Some(paths);
         }
         let longer = |suffix: &[u8]| host.len() > suffix.len() && host.ends_with(suffix);
-        if let Some((_, routes)) = self.wildcard.iter().find(|(suffix, _)| longer(suffix)) {
-            return Some(routes);
+        if let Some((_, paths)) = self.wildcard.iter().find(|(suffix, _)| longer(suffix)) {
+            return Some(paths);
         }
         (!self.any.is_empty()).then_some(&self.any)
     }
@@ -132,6 +134,8 @@ pub(crate) struct Seen {
     targets: HashMap<(String, String), Weak<TargetState>>,
     /// Upstreams keep their counts for the life of the process.
     upstreams: HashMap<String, Arc<UpstreamState>>,
+    /// What limits remember of clients, with the number of keys each has room for. A limit in no table is forgotten.
+    zones: HashMap<String, (u32, Weak<limit::Zone>)>,
 }
 
 impl Registry {
@@ -165,15 +169,12 @@ impl Registry {
             let hold_until = upstream.hold_until.map(clock::from_wall);
             table.upstreams.push(Upstream { state, targets, hold_until });
         }
-        let find = |what: String, key: &str| {
-            index.get(key).copied().ok_or_else(|| TableError::UnknownUpstream { what, key: key.to_owned() })
-        };
         for listener in &model.listeners {
             let kind = match &listener.kind {
                 ListenerKind::Http => Kind::Http,
                 ListenerKind::Https => Kind::Https,
                 ListenerKind::Tcp { upstream } => {
-                    Kind::Tcp(find(format!("listener {}", listener.address), upstream)?)
+                    Kind::Tcp(compile::find(&index, || format!("listener {}", listener.address), upstream)?)
                 }
             };
             if table.kind(listener.address).is_some() {
@@ -181,20 +182,18 @@ impl Registry {
             }
             table.listeners.push((listener.address, kind));
         }
+        let limits = model.limits.iter();
+        let compiler = Compiler {
+            upstreams: &index,
+            limits: limits.map(|(key, settings)| (key.as_str(), seen.limit(key, settings))).collect(),
+            sites: model.sites.iter().map(|(key, site)| (key.as_str(), Arc::new(Site::new(site)))).collect(),
+            plain: Arc::default(),
+        };
+        let mut hosts = Hosts::default();
         for route in &model.routes {
-            if !route.path.starts_with('/') {
-                return Err(TableError::RelativePath(route.path.clone()));
-            }
-            let upstream = find(format!("route {}{}", route.host, route.path), &route.upstream)?;
-            let compiled = Route {
-                path: route.path.as_bytes().into(),
-                strip_prefix: route.strip_prefix,
-                upstream,
-                timeouts: route.timeouts.into(),
-            };
-            table.add(&route.host, compiled);
+            hosts.add(&route.host, compiler.route(route)?);
         }
-        table.sort();
+        hosts.into_table(&mut table);
         Ok(table)
     }
 
@@ -210,6 +209,7 @@ impl Registry {
             .collect();
         let active: std::collections::HashSet<_> =
             model.upstreams.values().flat_map(|u| &u.targets).map(key).collect();
+        seen.zones.retain(|_, (_, zone)| zone.strong_count() > 0);
         seen.targets.retain(|_, target| target.strong_count() > 0);
         for (key, target) in &seen.targets {
             let Some(target) = target.upgrade() else { continue };
@@ -220,30 +220,6 @@ impl Registry {
                 target.enter(Phase::Leaving, draining.get(key).copied().unwrap_or(clock::NEVER));
             }
         }
-    }
-}
-
-impl Table {
-    fn add(&mut self, host: &HostPattern, route: Route) {
-        match host {
-            HostPattern::Exact(name) => self.exact.entry(name.as_bytes().into()).or_default().push(route),
-            HostPattern::Wildcard(suffix) => {
-                let suffix = suffix.as_bytes();
-                match self.wildcard.iter_mut().find(|(known, _)| **known == *suffix) {
-                    Some((_, routes)) => routes.push(route),
-                    None => self.wildcard.push((suffix.into(), vec![route])),
-                }
-            }
-            HostPattern::Any => self.any.push(route),
-        }
-    }
-
-    fn sort(&mut self) {
-        let longest_first = |routes: &mut Vec<Route>| routes.sort_by_key(|r| std::cmp::Reverse(r.path.len()));
-        self.exact.values_mut().for_each(longest_first);
-        self.wildcard.iter_mut().for_each(|(_, routes)| longest_first(routes));
-        longest_first(&mut self.any);
-        self.wildcard.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
     }
 }
 
@@ -259,6 +235,17 @@ impl Seen {
         let state = Arc::new(TargetState::new(instance, parsed));
         self.targets.insert(key, Arc::downgrade(&state));
         Ok(state)
+    }
+
+    /// A limit, with what it remembers from earlier tables.
+    fn limit(&mut self, key: &str, settings: &mainstay_model::Limit) -> Arc<limit::InForce> {
+        let known = self.zones.get(key).filter(|(keys, _)| *keys == settings.keys);
+        let zone = known.and_then(|(_, zone)| zone.upgrade()).unwrap_or_else(|| {
+            let zone = Arc::new(limit::Zone::new(settings.keys));
+            self.zones.insert(key.to_owned(), (settings.keys, Arc::downgrade(&zone)));
+            zone
+        });
+        Arc::new(limit::InForce::new(key, settings, zone))
     }
 
     fn upstream(&mut self, key: &str, workers: usize) -> Arc<UpstreamState> {

@@ -171,7 +171,9 @@ async fn a_silent_instance_is_504() {
     .await;
     let short = RouteTimeouts { read: Duration::from_millis(200), ..RouteTimeouts::default() };
     let edge = Edge::with(
-        table(1).route_with("*", "/", "u", |route| route.timeouts = short).target("u", "s/u.1", silent),
+        table(1)
+            .route_with("*", "/", "u", |route| route.policy.timeouts = short)
+            .target("u", "s/u.1", silent),
     )
     .await;
     let mut client = edge.client().await;

@@ -2,6 +2,7 @@
 
 mod support;
 
+use mainstay_model::{Conditions, Redirect, Site, TrustedProxy};
 use support::{Client, Edge, echo, table};
 
 async fn three_hosts() -> Edge {
@@ -15,7 +16,7 @@ async fn three_hosts() -> Edge {
     let routes = table(1)
         .route("a.example", "/", "exact")
         .route("a.example", "/deep/er/", "deep")
-        .route_with("a.example", "/cut/", "stripped", |route| route.strip_prefix = true)
+        .route_with("a.example", "/cut/", "stripped", |route| route.policy.strip_prefix = true)
         .route("*.example", "/", "wild")
         .route("*.sub.example", "/only/", "deep")
         .target("exact", "s/exact.1", exact)
@@ -174,4 +175,118 @@ async fn the_edges_own_answers_suit_the_client() {
     client.send("GET /x/ HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").await;
     assert_eq!(client.response().await.status(), 503, "the connection was still in step");
     assert!(client.at_end().await);
+}
+
+fn on(methods: &[&str], headers: &[(&str, Option<&str>)]) -> Conditions {
+    Conditions {
+        methods: methods.iter().map(|m| (*m).to_owned()).collect(),
+        headers: headers.iter().map(|(n, v)| ((*n).to_owned(), v.map(str::to_owned))).collect(),
+    }
+}
+
+#[tokio::test]
+async fn exact_paths_methods_and_headers_choose_too() {
+    let mut routes = table(1)
+        .route("*", "/", "plain")
+        .route_with("*", "/health", "exact", |route| route.policy.exact = true)
+        .route_with("*", "/", "posted", |route| route.policy.when = on(&["POST", "PUT"], &[]))
+        .route_with("*", "/", "canary", |route| {
+            route.policy.when = on(&[], &[("x-canary", Some("yes")), ("x-any", None)]);
+        });
+    for name in ["plain", "exact", "posted", "canary"] {
+        routes = routes.target(name, name, echo(name).await);
+    }
+    let edge = Edge::with(routes).await;
+    let ask = async |line: &str, fields: &str| {
+        let mut client = edge.client().await;
+        client.send(format!("{line} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n")).await;
+        who(&client.response().await)
+    };
+    assert_eq!(ask("GET /health", "").await, "exact");
+    assert_eq!(ask("GET /healthz", "").await, "plain");
+    assert_eq!(ask("GET /health?x", "").await, "exact");
+    assert_eq!(ask("POST /x", "").await, "posted");
+    assert_eq!(ask("DELETE /x", "").await, "plain");
+    assert_eq!(ask("GET /x", "X-Canary: yes\r\nX-Any: \r\n").await, "canary");
+    assert_eq!(ask("GET /x", "X-Canary: yes\r\n").await, "plain");
+    assert_eq!(ask("GET /x", "X-Canary: no\r\nX-Any: 1\r\n").await, "plain");
+    // A path that an upstream may read as another route's is refused with these as well.
+    assert_eq!(edge.get("a.example", "/%68ealth").await.status(), 400);
+}
+
+#[tokio::test]
+async fn clients_are_shared_by_weight_and_stay_where_they_are() {
+    let mut routes = table(1)
+        .route_with("*", "/", "old", |route| {
+            route.policy.weight = Some(3);
+            route.site = "s".into();
+        })
+        .route_with("*", "/", "new", |route| {
+            route.policy.weight = Some(1);
+            route.site = "s".into();
+        })
+        .target("old", "old", echo("old").await)
+        .target("new", "new", echo("new").await);
+    let trusted_proxies = vec![TrustedProxy::Net("127.0.0.0/8".parse().unwrap())];
+    routes.0.sites.insert("s".into(), Site { trusted_proxies, ..Site::default() });
+    let edge = Edge::with(routes).await;
+    let mut client = edge.client().await;
+    let mut seen = std::collections::BTreeMap::<String, u32>::new();
+    for number in 0..400 {
+        let mut both = Vec::new();
+        for _ in 0..2 {
+            let from = format!("X-Forwarded-For: 10.0.{}.{}\r\n", number / 256, number % 256);
+            client.send(format!("GET / HTTP/1.1\r\nHost: a.example\r\n{from}\r\n")).await;
+            both.push(who(&client.response().await));
+        }
+        assert_eq!(both[0], both[1], "a client stays on its side");
+        *seen.entry(both.remove(0)).or_default() += 1;
+    }
+    // A quarter of 400, within five standard deviations of the binomial distribution.
+    assert!((57..=143).contains(&seen["new"]), "{seen:?}");
+}
+
+#[tokio::test]
+async fn redirects_and_rewrites() {
+    let routes = table(1)
+        .route_with("www.a.example", "/", "u", |route| {
+            let to = "{scheme}://a.example{uri}".into();
+            route.policy.redirect = Some(Redirect { to, status: 308 });
+            route.upstream = None;
+        })
+        .route_with("a.example", "/old/", "u", |route| {
+            route.policy.redirect = Some(Redirect { to: "/new{path}".into(), status: 301 });
+        })
+        .route_with("a.example", "/v1/", "u", |route| route.policy.rewrite = Some("/api/v1/".into()))
+        .route_with("a.example", "/", "u", |route| route.policy.add_prefix = Some("/site".into()))
+        .target("u", "s/u.1", echo("u").await);
+    let edge = Edge::with(routes).await;
+    let moved = edge.get("www.a.example", "/x?y=1").await;
+    assert_eq!((moved.status(), moved.value("location")), (308, Some("http://a.example/x?y=1")));
+    let moved = edge.get("a.example", "/old/x?y").await;
+    assert_eq!((moved.status(), moved.value("location")), (301, Some("/new/old/x")));
+    for (path, seen) in [("/v1/x?y", "/api/v1/x?y"), ("/x", "/site/x"), ("/", "/site/")] {
+        let text = edge.get("a.example", path).await.text();
+        assert!(text.contains(&format!("GET {seen} HTTP/1.1")), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_larger_than_its_route_takes_is_refused() {
+    let routes = table(1).route_with("*", "/", "u", |route| route.policy.max_body = Some(10)).target(
+        "u",
+        "s/u.1",
+        echo("u").await,
+    );
+    let edge = Edge::with(routes).await;
+    let post = async |body: &str| {
+        let mut client = edge.client().await;
+        client.send(format!("POST / HTTP/1.1\r\nHost: x\r\n{body}")).await;
+        client.response().await.status()
+    };
+    assert_eq!(post("Content-Length: 10\r\n\r\n0123456789").await, 200);
+    assert_eq!(post("Content-Length: 11\r\n\r\n01234567890").await, 413);
+    assert_eq!(post("Content-Length: 11\r\nExpect: 100-continue\r\n\r\n").await, 413);
+    assert_eq!(post("Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n01234\r\n0\r\n\r\n").await, 200);
+    assert_eq!(post("Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n6\r\n012345\r\n0\r\n\r\n").await, 413);
 }

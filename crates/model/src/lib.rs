@@ -10,6 +10,7 @@ mod health;
 mod hook;
 mod image;
 mod instance;
+mod limit;
 mod name;
 mod observed;
 mod outside;
@@ -20,11 +21,13 @@ mod route;
 mod secret;
 mod service;
 mod service_more;
+mod site;
 mod stack;
 mod state;
 mod storage;
 pub mod table;
 mod time;
+mod trust;
 
 pub use config_hash::{ConfigHash, ConfigPiece, sha256};
 pub use event::{Event, EventKind};
@@ -32,20 +35,23 @@ pub use health::{Healthcheck, Probe, Readiness};
 pub use hook::{Hook, InitHook, WatchAction, WatchRule};
 pub use image::{Build, BuildMore, ImageRef};
 pub use instance::{Health, Instance, InstanceId, InstanceState};
+pub use limit::{Limit, LimitKey, LimitKind, Rate};
 pub use name::{InvalidName, ServiceName, StackName};
 pub use observed::{Observed, Seen};
 pub use outside::{CredentialSpec, Model, ModelUse, Provider};
 pub use plan::{Plan, Reason, Step, StepKey, Waiting};
 pub use release::{Release, ReleaseNumber};
 pub use resources::{Blkio, DeviceRate, DeviceRequest, DeviceWeight, Resources, Ulimit};
-pub use route::{ExternalRoute, HostPattern, Route, RouteTimeouts};
+pub use route::{Conditions, ExternalRoute, HostPattern, Redirect, Route, RoutePolicy, RouteTimeouts};
 pub use secret::Secret;
 pub use service::{
     Dependency, DependencyCondition, Logging, NetworkAttachment, PortRange, Protocol, PublishedPort,
     RestartPolicy, RuntimeKind, Service,
 };
 pub use service_more::ServiceMore;
+pub use site::Site;
 pub use stack::{AddressPool, EdgeSettings, FileObject, Network, Stack, Volume};
 pub use state::{Answers, Deploy, Failure, Phase, StackState, Transition, Watch, Wish};
 pub use storage::{FileGrant, ForeignMount, Mount, MountKind};
 pub use time::Timestamp;
+pub use trust::TrustedProxy;

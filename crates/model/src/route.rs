@@ -1,6 +1,7 @@
 //! Which requests a service gets.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ impl fmt::Display for HostPattern {
 
 /// Deadlines of a route. Defaults are nginx's: 60 s each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RouteTimeouts {
     /// Time to connect to an instance.
     pub connect: Duration,
@@ -62,13 +64,81 @@ pub struct RouteTimeouts {
     pub read: Duration,
     /// Time between two writes to the instance (nginx's `proxy_send_timeout`).
     pub write: Duration,
+    /// Time between two reads of the client's body (nginx's `client_body_timeout`).
+    pub body: Duration,
+    /// Time to the first byte of the answer, where it differs from `read`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub first_byte: Option<Duration>,
+    /// Time for the whole request, from its head to the last byte of the answer; upgraded connections are exempt.
+    #[serde(skip_serializing_if = "is_default")]
+    pub request: Option<Duration>,
 }
 
 impl Default for RouteTimeouts {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Self { connect: minute, read: minute, write: minute }
+        Self { connect: minute, read: minute, write: minute, body: minute, first_byte: None, request: None }
     }
+}
+
+/// What is done with the requests of a route, besides passing them on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RoutePolicy {
+    /// The path must be equal, not begin so.
+    #[serde(skip_serializing_if = "is_default")]
+    pub exact: bool,
+    /// What else must be true of a request. A route with conditions goes before one without on the same path.
+    #[serde(skip_serializing_if = "is_default")]
+    pub when: Conditions,
+    /// Share of the clients, against the other routes on the same host, path and conditions that have a weight.
+    #[serde(skip_serializing_if = "is_default")]
+    pub weight: Option<u32>,
+    /// Takes the prefix off before the instance sees the path.
+    pub strip_prefix: bool,
+    /// Stands in the place of the prefix that matched (nginx's `proxy_pass` with a path).
+    #[serde(skip_serializing_if = "is_default")]
+    pub rewrite: Option<String>,
+    /// Is put before the path.
+    #[serde(skip_serializing_if = "is_default")]
+    pub add_prefix: Option<String>,
+    /// Answered with this, and never passed on.
+    #[serde(skip_serializing_if = "is_default")]
+    pub redirect: Option<Redirect>,
+    /// Limits that count, by name in the table.
+    #[serde(skip_serializing_if = "is_default")]
+    pub limits: Vec<String>,
+    /// Largest request body in bytes (nginx's `client_max_body_size`); any size when absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub max_body: Option<u64>,
+    /// Deadlines.
+    pub timeouts: RouteTimeouts,
+}
+
+/// What must be true of a request besides host and path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Conditions {
+    /// It has one of these methods; any when empty.
+    pub methods: Vec<String>,
+    /// It has these header fields: with this value, or with any where the value is absent.
+    pub headers: BTreeMap<String, Option<String>>,
+}
+
+impl Conditions {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        usize::from(!self.methods.is_empty()) + self.headers.len()
+    }
+}
+
+/// Another address for a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redirect {
+    /// Where to; `{host}`, `{path}`, `{query}` and `{uri}` (path and query) stand for what was asked for.
+    pub to: String,
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
 }
 
 /// One entry of a service's `x-mainstay: routes:`.
@@ -80,10 +150,12 @@ pub struct Route {
     pub path: String,
     /// Port inside the instance; the service's first port when absent.
     pub port: Option<u16>,
-    /// Takes the prefix off before the instance sees the path.
-    pub strip_prefix: bool,
-    /// Deadlines.
-    pub timeouts: RouteTimeouts,
+    /// `www: redirect`: the same host with `www.` before it, or without, is redirected here.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub www: bool,
+    /// What is done with its requests.
+    #[serde(flatten)]
+    pub policy: RoutePolicy,
 }
 
 /// One entry of top-level `x-mainstay: edge: routes:`: to something outside the stack.
@@ -93,10 +165,14 @@ pub struct ExternalRoute {
     pub host: HostPattern,
     /// Path prefix.
     pub path: String,
-    /// Takes the prefix off.
-    pub strip_prefix: bool,
-    /// Deadlines.
-    pub timeouts: RouteTimeouts,
-    /// `host:port` of each upstream, without scheme (only `http://` is spoken).
+    /// `host:port` of each upstream, without scheme (only `http://` is spoken). Empty for a redirect.
     pub to: Vec<String>,
+    /// What is done with its requests.
+    #[serde(flatten)]
+    pub policy: RoutePolicy,
+}
+
+/// Whether a value says nothing: it is left out of what is stored, which so stays readable and the same as before.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

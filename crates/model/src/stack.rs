@@ -1,6 +1,6 @@
 //! A whole stack, as one resolved value.
 
-use crate::{ExternalRoute, Model, Provider, Secret, Service, ServiceName, StackName, sha256};
+use crate::{ExternalRoute, Limit, Model, Provider, Secret, Service, ServiceName, Site, StackName, sha256};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -151,4 +151,10 @@ pub struct EdgeSettings {
     pub http: Option<SocketAddr>,
     /// Routes to something outside the stack.
     pub routes: Vec<ExternalRoute>,
+    /// `limits:`, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, Limit>,
+    /// What counts for all routes of the stack.
+    #[serde(default, skip_serializing_if = "crate::route::is_default")]
+    pub site: Site,
 }

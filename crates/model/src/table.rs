@@ -3,7 +3,7 @@
 //! A table is complete in itself. The edge applies it atomically, keeps it on disk, and can start from it
 //! without an agent.
 
-use crate::{HostPattern, RouteTimeouts, Timestamp};
+use crate::{HostPattern, Limit, RoutePolicy, Site, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,6 +25,12 @@ pub struct RouteTable {
     /// for no name, or for one that none is for, get the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateFiles>,
+    /// What counts for all routes of a stack, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sites: BTreeMap<String, Site>,
+    /// What routes are limited by, by key (`stack/name`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, Limit>,
 }
 
 /// A certificate in files that somebody else keeps up to date.
@@ -64,12 +70,14 @@ pub struct TableRoute {
     pub host: HostPattern,
     /// Path prefix.
     pub path: String,
-    /// Takes the prefix off.
-    pub strip_prefix: bool,
-    /// Key into [`RouteTable::upstreams`].
-    pub upstream: String,
-    /// Deadlines.
-    pub timeouts: RouteTimeouts,
+    /// Key into [`RouteTable::upstreams`]; none for a route that answers by itself.
+    pub upstream: Option<String>,
+    /// Key into [`RouteTable::sites`]; the defaults count where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub site: String,
+    /// What is done with its requests.
+    #[serde(flatten)]
+    pub policy: RoutePolicy,
 }
 
 /// The instances behind a route.

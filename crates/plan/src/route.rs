@@ -5,7 +5,10 @@ use crate::draft::Draft;
 use crate::strategy::edge_holds_ports;
 use crate::view::View;
 use mainstay_model::table::{Draining, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
-use mainstay_model::{Instance, Protocol, RuntimeKind, Service, ServiceName, StackName, Step, Timestamp};
+use mainstay_model::{
+    HostPattern, Instance, Protocol, Redirect, Route, RoutePolicy, RuntimeKind, Service, ServiceName, Site,
+    StackName, Step, Timestamp,
+};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -68,7 +71,8 @@ pub(crate) fn is_routed(view: &View<'_>, service: &ServiceName) -> bool {
 /// Ports inside the instance that the edge sends to.
 fn ports(blueprint: &Blueprint, service: &Service) -> BTreeSet<u16> {
     let main = main_port(service);
-    let routed = service.routes.iter().filter_map(move |r| r.port.or(main));
+    let passing = service.routes.iter().filter(|r| r.policy.redirect.is_none());
+    let routed = passing.filter_map(move |r| r.port.or(main));
     routed.chain(held_ports(blueprint, service).map(|(_, target)| target)).collect()
 }
 
@@ -107,6 +111,7 @@ fn table(view: &View<'_>, draft: &mut Draft<'_>) -> RouteTable {
         add_service(view, draft, &mut table, serving, service);
     }
     add_external(view, &mut table, serving);
+    add_settings(view, &mut table, serving);
     if !table.routes.is_empty() {
         let address = serving.release.stack.edge.http.unwrap_or(view.input.http);
         table.listeners.push(Listener { address, kind: ListenerKind::Http });
@@ -132,15 +137,19 @@ fn add_service(
         }
     }
     for route in &service.routes {
-        if let Some(port) = route.port.or(main_port(service)) {
-            table.routes.push(TableRoute {
-                host: route.host.clone(),
-                path: route.path.clone(),
-                strip_prefix: route.strip_prefix,
-                upstream: upstream_key(stack, &service.name, port),
-                timeouts: route.timeouts,
-            });
-        }
+        let upstream = match (&route.policy.redirect, route.port.or(main_port(service))) {
+            (Some(_), _) => None,
+            (None, Some(port)) => Some(upstream_key(stack, &service.name, port)),
+            (None, None) => continue,
+        };
+        table.routes.extend(www(stack, route));
+        table.routes.push(TableRoute {
+            host: route.host.clone(),
+            path: route.path.clone(),
+            upstream,
+            site: stack.to_string(),
+            policy: in_table(stack, &route.policy),
+        });
     }
     for (address, inner) in held_ports(serving, service) {
         let upstream = upstream_key(stack, &service.name, inner);
@@ -151,17 +160,57 @@ fn add_service(
 fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
     for (index, route) in serving.release.stack.edge.routes.iter().enumerate() {
         let key = format!("{}/external-{index}", view.input.stack);
-        let targets =
-            route.to.iter().map(|to| Target { instance: to.clone(), address: to.clone() }).collect();
-        table.upstreams.insert(key.clone(), Upstream { targets, ..Upstream::default() });
+        let is_answered_here = route.policy.redirect.is_some();
+        if !is_answered_here {
+            let targets =
+                route.to.iter().map(|to| Target { instance: to.clone(), address: to.clone() }).collect();
+            table.upstreams.insert(key.clone(), Upstream { targets, ..Upstream::default() });
+        }
         table.routes.push(TableRoute {
             host: route.host.clone(),
             path: route.path.clone(),
-            strip_prefix: route.strip_prefix,
-            upstream: key,
-            timeouts: route.timeouts,
+            upstream: (!is_answered_here).then_some(key),
+            site: view.input.stack.to_string(),
+            policy: in_table(view.input.stack, &route.policy),
         });
     }
+}
+
+/// What counts for all routes, and the limits they name.
+fn add_settings(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
+    let edge = &serving.release.stack.edge;
+    if edge.site != Site::default() {
+        table.sites.insert(view.input.stack.to_string(), edge.site.clone());
+    }
+    let named = |name: &String| limit_key(view.input.stack, name);
+    table.limits = edge.limits.iter().map(|(name, limit)| (named(name), limit.clone())).collect();
+}
+
+fn limit_key(stack: &StackName, name: &str) -> String {
+    format!("{stack}/{name}")
+}
+
+/// A policy with its names as the table has them, where other stacks' names are too.
+fn in_table(stack: &StackName, policy: &RoutePolicy) -> RoutePolicy {
+    let limits = policy.limits.iter().map(|name| limit_key(stack, name)).collect();
+    RoutePolicy { limits, ..policy.clone() }
+}
+
+/// `www: redirect`: the route that sends the other of the two names here.
+fn www(stack: &StackName, route: &Route) -> Option<TableRoute> {
+    let HostPattern::Exact(host) = route.host.clone() else { return None };
+    if !route.www {
+        return None;
+    }
+    let other = host.strip_prefix("www.").map_or_else(|| format!("www.{host}"), str::to_owned);
+    let redirect = Redirect { to: format!("{{scheme}}://{host}{{uri}}"), status: 308 };
+    Some(TableRoute {
+        host: HostPattern::Exact(other),
+        path: route.path.clone(),
+        upstream: None,
+        site: stack.to_string(),
+        policy: RoutePolicy { redirect: Some(redirect), ..RoutePolicy::default() },
+    })
 }
 
 fn target(view: &View<'_>, instance: &Instance, port: u16) -> Option<Target> {

@@ -29,6 +29,8 @@ pub(super) fn merged(parts: &Parts) -> RouteTable {
         table.listeners.extend(fresh.cloned());
         table.routes.extend(part.routes.iter().cloned());
         table.certificates.extend(part.certificates.iter().cloned());
+        table.sites.extend(part.sites.clone());
+        table.limits.extend(part.limits.clone());
         table.upstreams.extend(part.upstreams.iter().map(|(key, upstream)| (key.clone(), upstream.clone())));
     }
     table

@@ -2,7 +2,8 @@
 
 use crate::diagnostic::{Code, Diagnostic, Sink, Span};
 use crate::node::{KeyPath, Node};
-use mainstay_model::{Protocol, PublishedPort, Service, Stack};
+use crate::suggest;
+use mainstay_model::{Conditions, HostPattern, Protocol, PublishedPort, RoutePolicy, Service, Stack};
 use std::collections::BTreeMap;
 
 /// Reports conflicts; `tree` knows the places.
@@ -52,37 +53,94 @@ fn is_same(a: &PublishedPort, b: &PublishedPort) -> bool {
     a.host_ip == b.host_ip || everywhere(a) || everywhere(b)
 }
 
-fn routes(stack: &Stack, tree: &Node, sink: &mut Sink) {
-    let mut seen: BTreeMap<(String, String), (String, Option<Span>)> = BTreeMap::new();
-    let mut claim =
-        |host: String, path: String, who: String, span: Option<Span>, at: KeyPath, sink: &mut Sink| {
-            if let Some((other, first)) = seen.get(&(host.clone(), path.clone())) {
+/// What must differ between two routes.
+type Claim = (String, String, bool, Conditions);
+
+/// Who has which requests.
+#[derive(Default)]
+struct Claims {
+    /// The first to have them, where, and whether it shares them by weight.
+    held: BTreeMap<Claim, (String, Option<Span>, bool)>,
+}
+
+impl Claims {
+    fn claim(
+        &mut self,
+        (host, path, policy): (&HostPattern, &str, &RoutePolicy),
+        who: String,
+        span: Option<Span>,
+        at: KeyPath,
+        sink: &mut Sink,
+    ) {
+        let shares = policy.weight.is_some();
+        let key = (host.to_string(), path.to_owned(), policy.exact, policy.when.clone());
+        match self.held.get(&key) {
+            Some((.., true)) if shares => {}
+            Some((other, first, _)) => {
                 let message = format!("the route {host}{path} is claimed by {other} and by {who}");
                 let finding = Diagnostic::error(Code::RouteTwice, message).at(span).path(at);
                 sink.push(finding.note("the first one is here", *first));
-            } else {
-                seen.insert((host, path), (who, span));
             }
-        };
+            None => {
+                self.held.insert(key, (who, span, shares));
+            }
+        }
+    }
+}
+
+fn routes(stack: &Stack, tree: &Node, sink: &mut Sink) {
+    let mut claims = Claims::default();
+    // As written: one that cannot be used has been reported where it stands.
+    let edge = tree.at(&["x-mainstay", "edge"]);
+    let declared: Vec<&str> =
+        edge.into_iter().flat_map(|edge| edge.entries("limits")).map(|(name, _)| name.as_str()).collect();
     for service in stack.services.values() {
         let name = service.name.as_str();
         let ours = tree.at(&["services", name, "x-mainstay"]);
         for (index, route) in service.routes.iter().enumerate() {
             let span = item(ours, "routes", index, service.routes.len());
             let at = KeyPath::root().key("services").key(name).key("x-mainstay").key("routes").index(index);
-            if route.port.is_none() && service.main_port().is_none() && !is_given_port(service) {
+            let answers_itself = route.policy.redirect.is_some();
+            if route.port.is_none()
+                && service.main_port().is_none()
+                && !is_given_port(service)
+                && !answers_itself
+            {
                 let message = format!("service `{name}` has a route and no port");
                 let finding = Diagnostic::error(Code::RouteWithoutPort, message).at(span).path(&at);
                 sink.push(finding.help("write `port:` in the route, or `expose:` the port"));
             }
-            claim(route.host.to_string(), route.path.clone(), format!("`{name}`"), span, at, sink);
+            limits(&declared, &route.policy, span, &at, sink);
+            claims.claim((&route.host, &route.path, &route.policy), format!("`{name}`"), span, at, sink);
         }
     }
     for (index, route) in stack.edge.routes.iter().enumerate() {
         let span = item(tree.at(&["x-mainstay", "edge"]), "routes", index, stack.edge.routes.len());
         let at = KeyPath::root().key("x-mainstay").key("edge").key("routes").index(index);
-        let who = "the edge".to_owned();
-        claim(route.host.to_string(), route.path.clone(), who, span, at, sink);
+        limits(&declared, &route.policy, span, &at, sink);
+        claims.claim((&route.host, &route.path, &route.policy), "the edge".to_owned(), span, at, sink);
+    }
+}
+
+/// Reports limits that a route names and nobody declares, and more of them than can be counted.
+fn limits(declared: &[&str], policy: &RoutePolicy, span: Option<Span>, at: &KeyPath, sink: &mut Sink) {
+    /// The edge keeps room for so many keys of a request.
+    const MOST: usize = 4;
+    let path = at.key("limit");
+    if policy.limits.len() > MOST {
+        let message = format!("a route has {MOST} limits at most");
+        sink.push(Diagnostic::error(Code::InvalidValue, message).at(span).path(&path));
+    }
+    for name in &policy.limits {
+        if declared.contains(&name.as_str()) {
+            continue;
+        }
+        let finding = Diagnostic::error(Code::UnknownLimit, format!("there is no limit `{name}`"));
+        let help = match suggest::closest(name, declared.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "declare it in `x-mainstay: edge: limits:`, or write `limit: none`".to_owned(),
+        };
+        sink.push(finding.at(span).path(&path).help(help));
     }
 }
 

@@ -21,11 +21,12 @@ pub static MAINSTAY_TOP: Object = closed(&[&[
 /// `x-mainstay: edge:`.
 pub static EDGE: Object = closed(&[&[
     later("headers", Kind::Any),
-    later("limits", Kind::Map(&Kind::Object(&LIMIT), Names::Any)),
+    key("limits", Kind::Map(&Kind::Object(&LIMIT), Names::Any)),
     key("listen", Kind::Object(&LISTEN)),
+    key("origin_lock", Kind::Flag),
     key("routes", Kind::List(&Kind::Object(&EXTERNAL_ROUTE), Identity::None)),
     later("tls", Kind::Any),
-    later("trusted_proxies", Kind::Any),
+    key("trusted_proxies", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
 ]]);
 
 const fn closed(parts: &'static [&'static [Key]]) -> Object {
@@ -34,31 +35,41 @@ const fn closed(parts: &'static [&'static [Key]]) -> Object {
 
 static LISTEN: Object = closed(&[&[key("http", Kind::Loose), later("https", Kind::Loose)]]);
 
-static ROUTE: Object = closed(&[&[
+static ROUTE: Object =
+    closed(&[ANY_ROUTE, &[key("port", Kind::Whole), key("www", Kind::Word(&["redirect"]))]]);
+
+static EXTERNAL_ROUTE: Object =
+    closed(&[ANY_ROUTE, &[key("to", Kind::OneOrList(&Kind::Text, Identity::Distinct))]]);
+
+/// What routes have, wherever they lead.
+const ANY_ROUTE: &[Key] = &[
+    key("add_prefix", Kind::Text),
+    key("exact", Kind::Flag),
     key("host", Kind::Text),
-    later("limit", Kind::Any),
+    key("limit", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+    key("max_body", Kind::Bytes),
     key("path", Kind::Text),
-    key("port", Kind::Whole),
+    key("redirect", Kind::Text),
+    key("rewrite", Kind::Text),
     key("strip_prefix", Kind::Flag),
     key("timeouts", Kind::Object(&TIMEOUTS)),
+    key("weight", Kind::Count),
+    key("when", Kind::Object(&CONDITIONS)),
+];
+
+static CONDITIONS: Object = closed(&[&[
+    key("headers", Kind::Map(&Kind::Scalar, Names::Any)),
+    key("methods", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
 ]]);
 
-static EXTERNAL_ROUTE: Object = Object {
-    parts: &[&[
-        key("host", Kind::Text),
-        later("limit", Kind::Any),
-        key("path", Kind::Text),
-        key("strip_prefix", Kind::Flag),
-        key("timeouts", Kind::Object(&TIMEOUTS)),
-        key("to", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
-    ]],
-    required: &["to"],
-    extensible: false,
-    nullable: false,
-};
-
-static TIMEOUTS: Object =
-    closed(&[&[key("connect", Kind::Duration), key("read", Kind::Duration), key("write", Kind::Duration)]]);
+static TIMEOUTS: Object = closed(&[&[
+    key("body", Kind::Duration),
+    key("connect", Kind::Duration),
+    key("first_byte", Kind::Duration),
+    key("read", Kind::Duration),
+    key("request", Kind::Duration),
+    key("write", Kind::Duration),
+]]);
 
 static CELERY: Object = closed(&[&[key("broker", Kind::Text), key("queues", Kind::Any)]]);
 
@@ -70,7 +81,10 @@ static STATIC: Object = closed(&[&[
 
 static LIMIT: Object = closed(&[&[
     key("burst", Kind::Whole),
-    key("delay", Kind::Whole),
+    key("connections", Kind::Count),
+    key("delay", Kind::Count),
+    key("key", Kind::Text),
+    key("keys", Kind::Count),
     key("nodelay", Kind::Flag),
     key("rate", Kind::Text),
 ]]);

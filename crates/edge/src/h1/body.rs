@@ -5,7 +5,7 @@
 use super::chunked::{ChunkError, Decoded, Decoder};
 use crate::buffer::{Buf, Use};
 use crate::client::Watch;
-use crate::clock::{Deadline, Millis};
+use crate::clock::{self, Deadline, Millis};
 use crate::sink::{Coding, Piece, Sink};
 use crate::transport::{self, TransportError};
 use std::future::poll_fn;
@@ -53,6 +53,32 @@ pub(crate) enum BodyError {
     Sink(#[source] TransportError),
     #[error("the receiver has gone")]
     Gone,
+    #[error("it is larger than its route takes")]
+    TooLarge,
+}
+
+/// The slowest a client may send a body of known length, in bytes a second, once the first minute is over. Apache asks
+/// for as much (`RequestReadTimeout body=20,MinRate=500`); modems did ten times that.
+const SLOWEST: u64 = 500;
+const SLOW_START: Millis = 60_000;
+
+/// How a client's body arrives.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    since: Millis,
+    received: u64,
+}
+
+impl Pace {
+    /// The pace that is asked of a body; one without a known length may be a conversation, and has none.
+    pub(crate) fn of(framing: &Framing) -> Option<Self> {
+        matches!(framing, Framing::Length(_)).then(|| Self { since: clock::now(), received: 0 })
+    }
+
+    /// When the next bytes must have come.
+    fn next_by(&self) -> Millis {
+        self.since.saturating_add(SLOW_START).saturating_add(self.received.saturating_mul(1000) / SLOWEST)
+    }
 }
 
 /// A body on its way.
@@ -64,6 +90,9 @@ pub(crate) struct Passage<'p> {
     pub(crate) read_patience: Millis,
     /// Time between two writes.
     pub(crate) write_patience: Millis,
+    /// Bytes that may still come.
+    pub(crate) most: u64,
+    pub(crate) pace: Option<Pace>,
 }
 
 impl Passage<'_> {
@@ -87,6 +116,7 @@ impl Passage<'_> {
             let mut taken = Decoded { data: 0, read: 0, done: self.framing.is_done() };
             if let (Some(buf), false) = (slot.as_mut(), taken.done) {
                 taken = self.framing.take(buf.filled_mut())?;
+                self.most = self.most.checked_sub(taken.data as u64).ok_or(BodyError::TooLarge)?;
             }
             let data = slot.as_ref().map_or(&[][..], |buf| &buf.filled()[..taken.data]);
             let piece = Piece { data, coding: self.coding, is_last: taken.done };
@@ -102,6 +132,10 @@ impl Passage<'_> {
                 return Ok(());
             }
             self.deadline.arm(self.read_patience);
+            if let Some(pace) = &mut self.pace {
+                pace.received += taken.data as u64;
+                self.deadline.arm_at(pace.next_by().min(clock::now().saturating_add(self.read_patience)));
+            }
             let count = poll_fn(|cx| {
                 match transport::poll_read(reader, slot, Use::Body, self.deadline, cx) {
                     Poll::Ready(done) => return Poll::Ready(done.map_err(BodyError::Source)),
@@ -130,4 +164,18 @@ impl Passage<'_> {
 /// An end of input that came where none may come.
 pub(crate) fn unexpected_end() -> TransportError {
     io::Error::from(io::ErrorKind::UnexpectedEof).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_body_gains_time_by_what_it_sends() {
+        let mut pace = Pace { since: 1_000, received: 0 };
+        assert_eq!(pace.next_by(), 61_000);
+        pace.received = 5_000;
+        assert_eq!(pace.next_by(), 71_000);
+        assert!(Pace::of(&Framing::UntilClose).is_none() && Pace::of(&Framing::Length(1)).is_some());
+    }
 }

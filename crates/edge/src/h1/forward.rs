@@ -12,38 +12,33 @@ use crate::buffer::{Buf, Use};
 use crate::client::Client;
 use crate::clock::{self, Deadline, Millis, NEVER};
 use crate::connect::{self, ConnectError};
+use crate::route::Timeouts;
 use crate::sink::{Coding, Sink};
-use crate::table::{Table, Timeouts};
-use crate::target::{InFlight, Phase, TargetState, UpstreamState};
+use crate::table::Table;
+use crate::target::{InFlight, Phase, TargetState};
 use crate::transport::{self, TransportError};
 use crate::worker::Worker;
-use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 
 /// For bodies whose receiver shows by other means that it has gone.
-const NOBODY: Option<&mut ReadHalf<'_>> = None;
+pub(super) const NOBODY: Option<&mut ReadHalf<'_>> = None;
 
 /// Interim responses taken before the real one.
-const MOST_INTERIM: usize = 8;
+pub(super) const MOST_INTERIM: usize = 8;
 
 /// Instances tried for one request. More than a few failing at once is an outage, and each try may cost the
 /// whole connect timeout.
-const MOST_ATTEMPTS: usize = 4;
+pub(super) const MOST_ATTEMPTS: usize = 4;
 
 /// A request that must not be sent twice goes over a used connection only when that was idle this shortly:
 /// servers close idle connections after seconds, and a request that crosses such a close would be lost.
-const FRESH_ENOUGH: Millis = 500;
+pub(super) const FRESH_ENOUGH: Millis = 500;
 
 /// Time between two writes to a client (nginx's `send_timeout`).
 pub(crate) const CLIENT_WRITE_PATIENCE: Millis = 60_000;
-/// Time between two reads of a client's body (nginx's `client_body_timeout`).
-const CLIENT_READ_PATIENCE: Millis = 60_000;
 
 /// Why a request got no whole response.
 #[derive(Debug, thiserror::Error)]
@@ -70,11 +65,12 @@ impl ForwardError {
             Self::Connect(_) | Self::Upstream(_) | Self::BadResponse(_) => Some(502),
             Self::RequestBody(BodyError::Malformed(_)) => Some(400),
             Self::RequestBody(BodyError::Source(TransportError::TimedOut)) => Some(408),
+            Self::RequestBody(BodyError::TooLarge) => Some(413),
             Self::RequestBody(_) | Self::Midway(_) => None,
         }
     }
 
-    fn upstream(error: TransportError) -> Self {
+    pub(super) fn upstream(error: TransportError) -> Self {
         match error {
             TransportError::TimedOut => Self::UpstreamTimedOut,
             TransportError::Full => Self::BadResponse(BadResponse("the head is too large")),
@@ -201,7 +197,7 @@ impl<C: Client> Exchange<'_, C> {
     }
 
     /// Takes another instance that was not tried; false when there is none.
-    fn move_elsewhere(&mut self, tried: &[u64]) -> bool {
+    pub(super) fn move_elsewhere(&mut self, tried: &[u64]) -> bool {
         // By a newer table, if one came meanwhile.
         let table = self.worker.table();
         let state = &self.table.upstreams[self.request.upstream].state;
@@ -247,83 +243,13 @@ impl<C: Client> Exchange<'_, C> {
     }
 
     async fn send(&self, stream: &mut TcpStream) -> Result<(Option<Buf>, Bounds), ForwardError> {
-        let Timeouts { read, write, .. } = self.request.timeouts;
+        let Timeouts { first_byte, write, .. } = self.request.timeouts;
         let written = transport::write_all(stream, &[&self.request.out], self.deadline, write).await;
         written.map_err(ForwardError::upstream)?;
-        self.deadline.arm(read);
+        self.deadline.arm(first_byte);
         let mut slot = None;
         let head = receive_head(stream, &mut slot, self.deadline).await.map_err(ForwardError::upstream)?;
         Ok((slot, head))
-    }
-
-    /// Sends a request whose body is still arriving, while already listening for the response.
-    pub(crate) async fn run_streaming(mut self) -> Result<Delivered, ForwardError> {
-        let mut stream = self.connect_for_upload().await?;
-        let upload_deadline = Deadline::new();
-        upload_deadline.follow(Some(self.in_flight.target().clone()));
-        let timeouts = self.request.timeouts;
-        let framing = std::mem::replace(&mut self.request.framing, Framing::Length(0));
-        let coding = if matches!(framing, Framing::Length(_)) { Coding::Plain } else { Coding::Chunked };
-        let mut out = std::mem::replace(&mut self.request.out, crate::buffer::Out::take());
-        let uploaded = Cell::new(false);
-        let begun = Cell::new(false);
-        let (mut from, mut to) = stream.split();
-        let (mut client_read, mut client_write) = self.client.split();
-        let passage = Passage {
-            framing,
-            coding,
-            deadline: &upload_deadline,
-            read_patience: CLIENT_READ_PATIENCE,
-            write_patience: timeouts.write,
-        };
-        let continue_first = std::mem::take(&mut self.request.facts.expects_continue) && self.input.is_none();
-        if continue_first {
-            let sent = client_write.say_continue(self.deadline, CLIENT_WRITE_PATIENCE).await;
-            sent.map_err(|error| ForwardError::RequestBody(BodyError::Source(error)))?;
-        }
-        self.deadline.disarm();
-        let (result, slot) = {
-            let upload = passage.run(&mut out, &mut client_read, self.input, &mut to, NOBODY);
-            let download = Download {
-                worker: self.worker,
-                deadline: self.deadline,
-                request: self.request,
-                upstream: &self.table.upstreams[self.request.upstream].state,
-                target: self.in_flight.target(),
-                uploaded: &uploaded,
-                begun: &begun,
-            };
-            let mut slot = None;
-            let response = download.run(&mut from, &mut slot, &mut client_write);
-            let wait = || self.deadline.arm(timeouts.read);
-            (both(upload, response, &uploaded, &begun, wait).await, slot)
-        };
-        let (keep_alive, keeps) = result?;
-        if keeps && slot.is_none() && uploaded.get() {
-            self.worker.pool.borrow_mut().put(self.in_flight.target(), stream);
-        }
-        Ok(Delivered { keep_alive: keep_alive && uploaded.get(), upgraded: None })
-    }
-
-    /// A connection for a body that can be sent only once.
-    async fn connect_for_upload(&mut self) -> Result<TcpStream, ForwardError> {
-        let mut tried = [0_u64; MOST_ATTEMPTS];
-        for place in 0..MOST_ATTEMPTS {
-            let target = self.in_flight.target().clone();
-            if let Some(stream) = self.worker.pool.borrow_mut().take(&target, FRESH_ENOUGH) {
-                return Ok(stream);
-            }
-            match connect::connect(&target, self.deadline, self.request.timeouts.connect).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => {
-                    tried[place] = target.id;
-                    if place + 1 == MOST_ATTEMPTS || self.deadline.is_cut() || !self.move_elsewhere(&tried) {
-                        return Err(ForwardError::Connect(error));
-                    }
-                }
-            }
-        }
-        Err(ForwardError::UpstreamTimedOut)
     }
 }
 
@@ -334,90 +260,12 @@ enum Retry {
     Elsewhere,
 }
 
-/// Runs an upload and its response side by side. The response decides the outcome; the upload only when it
-/// fails because of the client before an answer has begun.
-async fn both<U, D>(
-    upload: U,
-    response: D,
-    uploaded: &Cell<bool>,
-    begun: &Cell<bool>,
-    on_uploaded: impl Fn(),
-) -> Result<(bool, bool), ForwardError>
-where
-    U: Future<Output = Result<(), BodyError>>,
-    D: Future<Output = Result<(bool, bool), ForwardError>>,
-{
-    let mut upload = pin!(upload);
-    let mut response = pin!(response);
-    let mut is_uploading = true;
-    poll_fn(|cx| {
-        if is_uploading && let Poll::Ready(result) = upload.as_mut().poll(cx) {
-            is_uploading = false;
-            if !begun.get() {
-                // From here on the instance has to answer, also when it stopped reading: it may have said why.
-                on_uploaded();
-            }
-            match result {
-                Ok(()) => uploaded.set(true),
-                Err(BodyError::Sink(_)) => {}
-                Err(error) if begun.get() => return Poll::Ready(Err(ForwardError::Midway(error))),
-                Err(error) => return Poll::Ready(Err(ForwardError::RequestBody(error))),
-            }
-        }
-        response.as_mut().poll(cx)
-    })
-    .await
-}
-
-/// The response to an upload.
-struct Download<'d> {
-    worker: &'d Worker,
-    deadline: &'d Deadline,
-    request: &'d Prepared,
-    upstream: &'d UpstreamState,
-    target: &'d Arc<TargetState>,
-    uploaded: &'d Cell<bool>,
-    begun: &'d Cell<bool>,
-}
-
-impl Download<'_> {
-    /// Relays the response. Says whether the client's and the upstream's connection can be used again.
-    async fn run<W: Sink>(
-        self,
-        from: &mut ReadHalf<'_>,
-        slot: &mut Option<Buf>,
-        client: &mut W,
-    ) -> Result<(bool, bool), ForwardError> {
-        let mut out = crate::buffer::Out::take();
-        let mut interim = 0;
-        let ready = loop {
-            let head = receive_head(from, slot, self.deadline).await.map_err(ForwardError::upstream)?;
-            // An answer before the end of the upload ends the connection: the rest of the body is not read.
-            let close = !self.uploaded.get()
-                || self.target.phase() == Phase::Leaving
-                || self.worker.shared.ends_at().is_some();
-            match read_head(slot, head, self.request.facts, close, &mut out, self.worker)? {
-                Received::Final(ready) => break ready,
-                Received::Interim if interim < MOST_INTERIM => interim += 1,
-                Received::Interim => return Err(BadResponse("too many interim responses").into()),
-            }
-        };
-        self.begun.set(true);
-        self.upstream.count(self.worker.index, ready.status);
-        let reusable = (ready.keep_alive, ready.upstream_keeps);
-        let passage = passage::<W>(ready, self.deadline, self.request.timeouts);
-        let relayed = passage.inner.run(&mut out, from, slot, client, NOBODY).await;
-        relayed.map_err(ForwardError::Midway)?;
-        Ok(reusable)
-    }
-}
-
-struct ResponsePassage<'p> {
-    inner: Passage<'p>,
+pub(super) struct ResponsePassage<'p> {
+    pub(super) inner: Passage<'p>,
     is_endless: bool,
 }
 
-fn passage<W: Sink>(ready: Ready, deadline: &Deadline, timeouts: Timeouts) -> ResponsePassage<'_> {
+pub(super) fn passage<W: Sink>(ready: Ready, deadline: &Deadline, timeouts: Timeouts) -> ResponsePassage<'_> {
     let is_endless = !matches!(ready.framing, Framing::Length(_));
     let inner = Passage {
         framing: ready.framing,
@@ -425,12 +273,14 @@ fn passage<W: Sink>(ready: Ready, deadline: &Deadline, timeouts: Timeouts) -> Re
         deadline,
         read_patience: timeouts.read,
         write_patience: CLIENT_WRITE_PATIENCE,
+        most: u64::MAX,
+        pace: None,
     };
     ResponsePassage { inner, is_endless }
 }
 
 /// Reads until a whole head is there. The deadline must be armed.
-async fn receive_head<R: AsyncRead + Unpin>(
+pub(super) async fn receive_head<R: AsyncRead + Unpin>(
     stream: &mut R,
     slot: &mut Option<Buf>,
     deadline: &Deadline,
@@ -464,7 +314,7 @@ fn take_head(
 }
 
 /// Reads the head at the front of `slot` and takes it off.
-fn read_head(
+pub(super) fn read_head(
     slot: &mut Option<Buf>,
     head: Bounds,
     facts: Facts,

@@ -2,34 +2,39 @@
 //!
 //! Pipelined requests are answered in order, one at a time. Knows nothing about listeners and workers' threads.
 
+mod admit;
 mod body;
 pub(crate) mod chunked;
 pub(crate) mod field;
 mod forward;
 mod forwarded;
 mod head;
+mod lines;
+mod outgoing;
+mod reading;
 mod request;
 mod response;
+mod upload;
 mod uri;
+mod values;
 
-use crate::balance;
 use crate::buffer::{Buf, Out, Use};
 use crate::client::Client;
-use crate::clock::{self, Deadline, Millis};
+use crate::clock::{Deadline, Millis, NEVER};
 use crate::error_page::{self, Answer};
 use crate::h2;
-use crate::hold::Held;
 use crate::sink::{Coding, Piece, Sink};
 use crate::target::{InFlight, UpstreamState};
 use crate::transport::{self, TransportError};
 use crate::tunnel;
-use crate::worker::{InForce, Worker};
+use crate::worker::Worker;
+use admit::{Admitted, Turned};
 use body::Framing;
 use forward::{CLIENT_WRITE_PATIENCE, Exchange, ForwardError};
 pub(crate) use forwarded::Peer;
 pub(crate) use head::{Bounds, HeadError, Scanner};
-pub(crate) use request::{Facts, Refusal};
-use request::{Prepared, Upgrade};
+use request::{Admission, Prepared, Upgrade};
+pub(crate) use request::{Facts, Refusal, Refused};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -55,7 +60,9 @@ pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, stream: C, peer: Peer)
             Ok(bounds) if connection.is_http2(bounds) => return connection.change_to_http2().await,
             Ok(bounds) => connection.answer(bounds).await,
             Err(NoHead::End) => Next::End,
-            Err(NoHead::Refused(refusal)) => connection.refuse(refusal, Facts::default(), None).await,
+            Err(NoHead::Refused(refusal)) => {
+                connection.refuse(Refused::plain(refusal, Facts::default()), None).await
+            }
         };
         match next {
             Next::Request => {}
@@ -96,6 +103,8 @@ pub(crate) struct Upgraded {
     from_upstream: Option<Buf>,
     in_flight: InFlight,
     protocol: Option<Upgrade>,
+    /// Counts it as open for its limits.
+    admission: Admission,
 }
 
 /// Why no head was read.
@@ -119,13 +128,13 @@ impl<'w, C: Client> Connection<'w, C> {
     /// Answers the request whose head is in the input.
     async fn answer(&mut self, bounds: Bounds) -> Next {
         self.is_new = false;
-        let Admitted { mut prepared, in_flight, table } = match self.admit(bounds).await {
+        let Admitted { mut prepared, in_flight, table, admission } = match self.admit(bounds).await {
             Ok(admitted) => admitted,
-            Err(Turned { refusal, facts, upstream }) => {
+            Err(Turned { refused, upstream }) => {
                 if let Some(buf) = &mut self.input {
                     buf.consume(bounds.end);
                 }
-                return self.refuse(refusal, facts, upstream.as_ref()).await;
+                return self.refuse(refused, upstream.as_ref()).await;
             }
         };
         self.absorb(bounds, &mut prepared);
@@ -133,6 +142,7 @@ impl<'w, C: Client> Connection<'w, C> {
             // The carrier shows where the body ends; there are no chunks in it.
             prepared.framing = Framing::UntilClose;
         }
+        self.deadline.cap(prepared.timeouts.request);
         self.deadline.follow(Some(in_flight.target().clone()));
         let facts = prepared.facts;
         let state = &table.upstreams[prepared.upstream].state;
@@ -148,11 +158,18 @@ impl<'w, C: Client> Connection<'w, C> {
         };
         // Uploads are rare and their state is large, so it lives elsewhere.
         let outcome = if is_whole { exchange.run().await } else { Box::pin(exchange.run_streaming()).await };
+        self.deadline.cap(NEVER);
         match outcome {
             Ok(delivered) => match delivered.upgraded {
                 Some((upstream, from_upstream, in_flight)) => {
                     let protocol = facts.upgrade;
-                    Next::Upgraded(Box::new(Upgraded { upstream, from_upstream, in_flight, protocol }))
+                    Next::Upgraded(Box::new(Upgraded {
+                        upstream,
+                        from_upstream,
+                        in_flight,
+                        protocol,
+                        admission,
+                    }))
                 }
                 None => {
                     self.deadline.follow(None);
@@ -186,7 +203,7 @@ impl<'w, C: Client> Connection<'w, C> {
         tracing::debug!(%error, "a request failed");
         let Some(status) = error.status() else { return Next::Drop };
         let facts = Facts { keep_alive: facts.keep_alive && is_whole, ..facts };
-        self.refuse(Refusal { status, why: "the upstream failed" }, facts, Some(state)).await
+        self.refuse(Refused::plain(Refusal::new(status, "the upstream failed"), facts), Some(state)).await
     }
 
     async fn read_head(&mut self) -> Result<Bounds, NoHead> {
@@ -210,49 +227,10 @@ impl<'w, C: Client> Connection<'w, C> {
                 Ok(_) => {}
                 Err(TransportError::TimedOut) if !begun => return Err(NoHead::End),
                 Err(TransportError::TimedOut) => {
-                    return Err(NoHead::Refused(Refusal { status: 408, why: "the head took too long" }));
+                    return Err(NoHead::Refused(Refusal::new(408, "the head took too long")));
                 }
                 Err(TransportError::Full) => {
-                    return Err(NoHead::Refused(Refusal { status: 431, why: "the head is too large" }));
-                }
-            }
-        }
-    }
-
-    /// Finds the request's route and an instance for it, waiting for one where the service is being swapped.
-    async fn admit(&mut self, bounds: Bounds) -> Result<Admitted, Turned> {
-        let mut held: Option<Held> = None;
-        loop {
-            let table = self.worker.table();
-            let head = self.input.as_ref().map_or(&[][..], |buf| &buf.filled()[bounds.start..bounds.end]);
-            let prepared = request::prepare(head, &table, &self.peer).map_err(|(refusal, facts)| Turned {
-                refusal,
-                facts,
-                upstream: None,
-            })?;
-            let upstream = &table.upstreams[prepared.upstream];
-            let picked = balance::pick(&upstream.targets, self.worker.turn(), clock::now(), |_| false);
-            if let Some(target) = picked {
-                let in_flight = InFlight::begin(target.clone());
-                return Ok(Admitted { prepared, in_flight, table });
-            }
-            let mut facts = prepared.facts;
-            facts.keep_alive &= prepared.framing.is_done();
-            let turned = |why| Turned {
-                refusal: Refusal { status: 503, why },
-                facts,
-                upstream: Some(upstream.state.clone()),
-            };
-            let Some(until) = upstream.hold_until else { return Err(turned("no healthy instance")) };
-            match &mut held {
-                // A table may have come between the look above and this; so look once more.
-                None => {
-                    let begun = Held::begin(&self.worker.shared, &upstream.state);
-                    held = Some(begun.map_err(|_| turned("too many requests are waiting"))?);
-                }
-                Some(held) => {
-                    let next = held.next_table(&self.deadline, until).await;
-                    next.map_err(|_| turned("no instance came while waiting"))?;
+                    return Err(NoHead::Refused(Refusal::new(431, "the head is too large")));
                 }
             }
         }
@@ -276,13 +254,8 @@ impl<'w, C: Client> Connection<'w, C> {
     }
 
     /// Answers for ourselves.
-    pub(crate) async fn refuse(
-        &mut self,
-        refusal: Refusal,
-        facts: Facts,
-        upstream: Option<&Arc<UpstreamState>>,
-    ) -> Next {
-        let Refusal { status, why } = refusal;
+    pub(crate) async fn refuse(&mut self, refused: Refused, upstream: Option<&Arc<UpstreamState>>) -> Next {
+        let Refused { refusal: Refusal { status, why }, facts, fields } = refused;
         tracing::debug!(status, why, "answered by the edge");
         if self.input.as_ref().is_some_and(Buf::is_empty) {
             self.input = None;
@@ -297,7 +270,7 @@ impl<'w, C: Client> Connection<'w, C> {
             say_keep_alive: facts.is_http10,
         };
         let mut out = Out::take();
-        error_page::write(&mut out, answer, |out| self.worker.write_date(out));
+        error_page::write(&mut out, answer, &fields, |out| self.worker.write_date(out));
         let piece = Piece { data: b"", coding: Coding::Plain, is_last: true };
         let (_, mut writer) = self.stream.split();
         let written = writer.write_piece(&mut out, piece, &self.deadline, CLIENT_WRITE_PATIENCE).await;
@@ -336,37 +309,23 @@ impl<'w, C: Client> Connection<'w, C> {
     }
 
     pub(crate) async fn tunnel(self, upgraded: Upgraded) {
-        let Upgraded { upstream, from_upstream, in_flight, protocol } = upgraded;
+        let Upgraded { upstream, from_upstream, in_flight, protocol, admission } = upgraded;
         let mut tunnel = tunnel::Tunnel::new(self.stream, upstream);
         tunnel.begin_with(self.input, from_upstream);
         if protocol == Some(Upgrade::WebSocket) {
             tunnel.watch_websocket();
         }
         tunnel.run(&self.deadline, tunnel::UPGRADED_IDLE).await;
-        drop(in_flight);
+        drop((in_flight, admission));
     }
-}
-
-/// A request that gets no instance.
-struct Turned {
-    refusal: Refusal,
-    facts: Facts,
-    upstream: Option<Arc<UpstreamState>>,
-}
-
-/// A request that has an instance.
-struct Admitted {
-    prepared: Prepared,
-    in_flight: InFlight,
-    table: Rc<InForce>,
 }
 
 pub(crate) fn explain(error: HeadError) -> Refusal {
     match error {
-        HeadError::BareLineFeed => Refusal { status: 400, why: "bare line feed" },
-        HeadError::ControlInLine => Refusal { status: 400, why: "control byte in a line" },
-        HeadError::NoStart => Refusal { status: 400, why: "only empty lines" },
-        HeadError::LongStart => Refusal { status: 414, why: "long request line" },
-        HeadError::LongLine => Refusal { status: 431, why: "long header line" },
+        HeadError::BareLineFeed => Refusal::new(400, "bare line feed"),
+        HeadError::ControlInLine => Refusal::new(400, "control byte in a line"),
+        HeadError::NoStart => Refusal::new(400, "only empty lines"),
+        HeadError::LongStart => Refusal::new(414, "long request line"),
+        HeadError::LongLine => Refusal::new(431, "long header line"),
     }
 }

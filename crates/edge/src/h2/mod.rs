@@ -11,7 +11,7 @@ mod stream;
 use crate::buffer::Buf;
 use crate::client::Client;
 use crate::clock::{Deadline, Millis};
-use crate::h1::{Connection, Facts, Next, Peer};
+use crate::h1::{Connection, Facts, Next, Peer, Refused};
 use crate::worker::Worker;
 use bytes::Bytes;
 use guard::Guarded;
@@ -225,7 +225,7 @@ async fn answer(
             Ok((head, bounds)) => connection.answer_to(head, bounds).await,
             Err(refusal) => {
                 let facts = Facts { is_head: parts.method == http::Method::HEAD, ..Facts::default() };
-                connection.refuse(refusal, facts, None).await
+                connection.refuse(Refused::plain(refusal, facts), None).await
             }
         };
         if let Next::Upgraded(upgraded) = next {

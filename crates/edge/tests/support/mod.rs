@@ -12,7 +12,7 @@ use mainstay_edge::{Config, Error, listen, run};
 use mainstay_model::table::{
     CertificateFiles, Draining, EdgeStatus, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream,
 };
-use mainstay_model::{HostPattern, RouteTimeouts, Timestamp};
+use mainstay_model::{HostPattern, RoutePolicy, Timestamp};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -65,9 +65,9 @@ impl Table {
         let mut route = TableRoute {
             host: HostPattern::try_from(host.to_owned()).unwrap(),
             path: path.into(),
-            strip_prefix: false,
-            upstream: upstream.into(),
-            timeouts: RouteTimeouts::default(),
+            upstream: Some(upstream.into()),
+            site: String::new(),
+            policy: RoutePolicy::default(),
         };
         change(&mut route);
         self.0.routes.push(route);

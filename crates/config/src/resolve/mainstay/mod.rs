@@ -1,0 +1,97 @@
+//! `x-mainstay` of a service and of the document.
+
+mod limit;
+mod proxies;
+mod readiness;
+mod route;
+
+use super::Cx;
+use crate::check::check;
+use crate::diagnostic::{Code, Diagnostic, Sink};
+use crate::node::{KeyPath, Node};
+use crate::shape::{Kind, MAINSTAY_SERVICE, MAINSTAY_TOP, Object};
+use crate::standing;
+use mainstay_model::{EdgeSettings, Readiness, Route, Site};
+use readiness::readiness;
+use std::net::SocketAddr;
+
+const KEY: &str = "x-mainstay";
+
+/// What `x-mainstay` says of a service.
+#[derive(Default)]
+pub struct OfService {
+    /// `routes:`.
+    pub routes: Vec<Route>,
+    /// `release:`.
+    pub release: Option<Vec<String>>,
+    /// `ready:`, where it names a probe that is in force.
+    pub readiness: Option<Readiness>,
+}
+
+/// Reads `x-mainstay` of a service.
+pub fn service(cx: &mut Cx<'_>) -> OfService {
+    let path = cx.path.key(KEY);
+    let Some(node) = checked(cx.node, &MAINSTAY_SERVICE, &path, cx.sink) else { return OfService::default() };
+    let release = node.get("release").map(|r| super::texts(r.as_list().unwrap_or_default()));
+    let items = node.items("routes").iter().enumerate();
+    OfService {
+        routes: items
+            .filter_map(|(i, node)| route::of_service(node, &path.key("routes").index(i), cx.sink))
+            .collect(),
+        release: release.filter(|argv| !argv.is_empty()),
+        readiness: node.get("ready").and_then(|ready| readiness(ready, &path.key("ready"), cx.sink)),
+    }
+}
+
+/// Reads `x-mainstay: edge:`.
+pub fn edge(tree: &Node, sink: &mut Sink) -> EdgeSettings {
+    let path = KeyPath::root().key(KEY);
+    let Some(node) = checked(tree, &MAINSTAY_TOP, &path, sink) else { return EdgeSettings::default() };
+    let Some(edge) = node.get("edge") else { return EdgeSettings::default() };
+    let path = path.key("edge");
+    let listen = edge.at(&["listen", "http"]);
+    let items = edge.items("routes").iter().enumerate();
+    let trusted_proxies = proxies::proxies(edge, &path, sink);
+    let origin_lock = proxies::origin_lock(edge, &trusted_proxies, &path, sink);
+    EdgeSettings {
+        http: listen.and_then(|node| address(node, &path.key("listen").key("http"), sink)),
+        routes: items
+            .filter_map(|(i, node)| route::external(node, &path.key("routes").index(i), sink))
+            .collect(),
+        limits: limit::limits(edge, &path.key("limits"), sink),
+        site: Site { trusted_proxies, origin_lock },
+    }
+}
+
+/// The value of `x-mainstay` in its long form.
+fn checked(node: &Node, shape: &'static Object, path: &KeyPath, sink: &mut Sink) -> Option<Node> {
+    let entry = node.as_map()?.get(KEY)?;
+    let mut node = entry.node.clone();
+    let kind = Kind::Object(shape);
+    if !check(&mut node, &kind, path, sink) {
+        return None;
+    }
+    crate::complete::complete(
+        &crate::node::Entry { key_span: entry.key_span, node: node.clone() },
+        &kind,
+        path,
+        sink,
+    );
+    standing::below(&kind, &node, path, sink);
+    Some(node)
+}
+
+/// `:80`, `80` or `127.0.0.1:80`.
+fn address(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<SocketAddr> {
+    let text = node.as_text()?;
+    let full = match text.strip_prefix(':').unwrap_or(text) {
+        port if port.parse::<u16>().is_ok() => format!("0.0.0.0:{port}"),
+        _ => text.to_owned(),
+    };
+    if let Ok(address) = full.parse() {
+        return Some(address);
+    }
+    let message = format!("`{text}` is not an address to listen on: write :80 or 127.0.0.1:8080");
+    sink.push(Diagnostic::error(Code::InvalidValue, message).about(node).path(path));
+    None
+}

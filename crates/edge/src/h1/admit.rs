@@ -1,0 +1,76 @@
+//! Finding a request's route and an instance for it, waiting where that is asked for: by a limit that slows down, or
+//! while the service is being swapped.
+//!
+//! Knows nothing about how requests are read and sent on.
+
+use super::Connection;
+use super::head::Bounds;
+use super::request::{self, Admission, Prepared, Refusal, Refused};
+use crate::balance;
+use crate::client::Client;
+use crate::clock;
+use crate::hold::Held;
+use crate::target::{InFlight, UpstreamState};
+use crate::worker::InForce;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request that gets no instance.
+pub(super) struct Turned {
+    pub(super) refused: Refused,
+    pub(super) upstream: Option<Arc<UpstreamState>>,
+}
+
+/// A request that has an instance.
+pub(super) struct Admitted {
+    pub(super) prepared: Prepared,
+    pub(super) in_flight: InFlight,
+    pub(super) table: Rc<InForce>,
+    /// Kept until the request ends.
+    pub(super) admission: Admission,
+}
+
+impl<C: Client> Connection<'_, C> {
+    /// Admits the request whose head stands at `bounds` of the input.
+    pub(super) async fn admit(&mut self, bounds: Bounds) -> Result<Admitted, Turned> {
+        let mut held: Option<Held> = None;
+        let mut admission = Admission::default();
+        loop {
+            let table = self.worker.table();
+            let head = self.input.as_ref().map_or(&[][..], |buf| &buf.filled()[bounds.start..bounds.end]);
+            let prepared = request::prepare(head, &table, &self.peer, &mut admission)
+                .map_err(|refused| Turned { refused, upstream: None })?;
+            let delay = admission.take_delay();
+            if delay > 0 {
+                // To the millisecond, unlike deadlines: this is what the client is told to feel.
+                Box::pin(tokio::time::sleep(Duration::from_millis(delay))).await;
+                continue;
+            }
+            let upstream = &table.upstreams[prepared.upstream];
+            let picked = balance::pick(&upstream.targets, self.worker.turn(), clock::now(), |_| false);
+            if let Some(target) = picked {
+                let in_flight = InFlight::begin(target.clone());
+                return Ok(Admitted { prepared, in_flight, table, admission });
+            }
+            let mut facts = prepared.facts;
+            facts.keep_alive &= prepared.framing.is_done();
+            let turned = |why| Turned {
+                refused: Refused::plain(Refusal::new(503, why), facts),
+                upstream: Some(upstream.state.clone()),
+            };
+            let Some(until) = upstream.hold_until else { return Err(turned("no healthy instance")) };
+            match &mut held {
+                // A table may have come between the look above and this; so look once more.
+                None => {
+                    let begun = Held::begin(&self.worker.shared, &upstream.state);
+                    held = Some(begun.map_err(|_| turned("too many requests are waiting"))?);
+                }
+                Some(held) => {
+                    let next = held.next_table(&self.deadline, until).await;
+                    next.map_err(|_| turned("no instance came while waiting"))?;
+                }
+            }
+        }
+    }
+}

@@ -244,6 +244,7 @@ impl World {
             restarts: 0,
             address: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, self.addresses))),
             port: None,
+            published: BTreeMap::new(),
         };
         let exclusive = !mainstay_plan::edge_holds_ports(&blueprint.release.stack, service);
         self.bodies.insert(

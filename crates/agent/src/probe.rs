@@ -3,7 +3,7 @@
 use crate::runtimes::Known;
 use crate::{Agent, Error, quiet};
 use mainstay_model::{Health, Healthcheck, Instance, Probe, Readiness, RuntimeKind, Service};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,10 +93,9 @@ impl Prober {
 
     fn of_probe(probe: &Probe, service: &Service, instance: &Instance) -> Result<Self, String> {
         let address = |port: &Option<u16>| {
-            let ip = instance.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
             let port = instance.port.or(*port).or(service.main_port());
-            port.map(|port| SocketAddr::new(ip, port))
-                .ok_or("`ready` names no port and the service has none".to_owned())
+            let port = port.ok_or("`ready` names no port and the service has none")?;
+            instance.reach(port).ok_or_else(|| format!("this host has no way to port {port} of it"))
         };
         let question = match probe {
             Probe::Http { path, port } => Question::Http { path: path.clone(), address: address(port)? },
@@ -221,6 +220,7 @@ fn shorten(why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     fn command(interval: u64) -> Prober {
         let question = Question::Exec { argv: vec!["true".into()] };

@@ -6,7 +6,7 @@ use crate::{Config, Error};
 use mainstay_host::docker::{Creation, Docker, DockerError};
 use mainstay_host::native::Native;
 use mainstay_model::{InstanceId, RuntimeKind, Service, Stack, StackName};
-use mainstay_plan::{Blueprint, edge_holds_ports};
+use mainstay_plan::{Blueprint, edge_holds_ports, reached_ports};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -73,8 +73,19 @@ impl Runtimes {
             RuntimeKind::Docker => {
                 let image = blueprint.release.images.get(&id.service).map(String::as_str).unwrap_or_default();
                 let edge_holds_ports = edge_holds_ports(stack, service);
-                let creation =
-                    Creation { stack, service, instance: id, name, number, hash, image, edge_holds_ports };
+                let reached = &reached_ports(blueprint, service);
+                let instance = id;
+                let creation = Creation {
+                    stack,
+                    service,
+                    instance,
+                    name,
+                    number,
+                    hash,
+                    image,
+                    edge_holds_ports,
+                    reached,
+                };
                 self.docker().await?.create(&creation).await?;
             }
             RuntimeKind::Native => {

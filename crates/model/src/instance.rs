@@ -2,8 +2,9 @@
 
 use crate::{InvalidName, ReleaseNumber, RuntimeKind, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Which copy: `api.7.1` is the first copy of `api` made for release 7. Never used twice.
 /// Serialises as that text, so that it can be a key.
@@ -73,6 +74,9 @@ pub struct Instance {
     pub address: Option<IpAddr>,
     /// For native instances with routes, the `PORT` they were given.
     pub port: Option<u16>,
+    /// Where its own address cannot be reached: ports at `address` that lead to it, by the port inside.
+    #[serde(default)]
+    pub published: BTreeMap<u16, u16>,
 }
 
 /// Life-cycle state.
@@ -106,6 +110,16 @@ pub enum Health {
 }
 
 impl Instance {
+    /// Where the edge and probes reach `port` of it; `None` where they cannot.
+    pub fn reach(&self, port: u16) -> Option<SocketAddr> {
+        let port = match self.port {
+            Some(given) => given,
+            None if self.published.is_empty() => port,
+            None => *self.published.get(&port)?,
+        };
+        Some(SocketAddr::new(self.address?, port))
+    }
+
     /// Running, in whatever health.
     pub fn is_running(&self) -> bool {
         matches!(self.state, InstanceState::Running { .. })

@@ -28,7 +28,7 @@ pub use adopt::in_rotation;
 pub use backoff::{CRASH_LOOP, restart_delay};
 pub use blueprint::Blueprint;
 pub use journal::apply;
-pub use route::{drain_grace, upstream_key};
+pub use route::{drain_grace, reached_ports, upstream_key};
 pub use strategy::{Strategy, edge_holds_ports, strategy};
 pub use subset::{UnknownService, subset, with_dependencies};
 pub use view::Input;

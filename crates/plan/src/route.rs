@@ -6,8 +6,8 @@ use crate::strategy::edge_holds_ports;
 use crate::view::View;
 use mainstay_model::table::{Draining, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
 use mainstay_model::{
-    HostPattern, Instance, Protocol, Redirect, Route, RoutePolicy, RuntimeKind, Service, ServiceName, Site,
-    StackName, Step, Timestamp,
+    HostPattern, Instance, Probe, Protocol, Readiness, Redirect, Route, RoutePolicy, RuntimeKind, Service,
+    ServiceName, Site, StackName, Step, Timestamp,
 };
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -61,6 +61,17 @@ pub(crate) fn drain_until(view: &View<'_>, instance: &Instance) -> Timestamp {
 pub(crate) fn upstream_keys(view: &View<'_>, blueprint: &Blueprint, service: &Service) -> Vec<String> {
     let key = |port| upstream_key(view.input.stack, &service.name, port);
     ports(blueprint, service).into_iter().map(key).collect()
+}
+
+/// Ports inside an instance of `service` that the edge or a probe connects to.
+pub fn reached_ports(blueprint: &Blueprint, service: &Service) -> BTreeSet<u16> {
+    let probed = match &service.readiness {
+        Readiness::Probe { probe: Probe::Http { port, .. } | Probe::Tcp { port } } => {
+            port.or(service.main_port())
+        }
+        _ => None,
+    };
+    ports(blueprint, service).into_iter().chain(probed).filter(|port| *port != ASSIGNED).collect()
 }
 
 /// Whether the edge sends anything to `service`, now or in a release just left.
@@ -214,7 +225,7 @@ fn www(stack: &StackName, route: &Route) -> Option<TableRoute> {
 }
 
 fn target(view: &View<'_>, instance: &Instance, port: u16) -> Option<Target> {
-    let address = SocketAddr::new(instance.address?, instance.port.unwrap_or(port)).to_string();
+    let address = instance.reach(port)?.to_string();
     Some(Target { instance: format!("{}/{}", view.input.stack, instance.id), address })
 }
 

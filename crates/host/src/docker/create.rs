@@ -4,7 +4,7 @@
 //! before API 1.44, files to write into it), it is made under a name of its own, completed, and only then given
 //! the name it was to have; `observe` reports what was left half-made as dead.
 
-use super::engine::ApiVersion;
+use super::engine::{ApiVersion, Reach};
 use super::error::DockerError;
 use super::labels::{self, Identity};
 use super::observe::{Inspected, UNFINISHED};
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use hyper::Method;
 use mainstay_model::{InstanceId, NetworkAttachment, Secret, Service, ServiceName, Stack};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
 
 /// An instance to be made.
@@ -37,6 +37,9 @@ pub struct Creation<'a> {
     pub image: &'a str,
     /// Published TCP ports are the edge's: the Engine does not bind them.
     pub edge_holds_ports: bool,
+    /// Ports inside that this host connects to. They are published on its loopback interface where it cannot reach the
+    /// container's address.
+    pub reached: &'a BTreeSet<u16>,
 }
 
 /// A container to be made, whole.
@@ -57,14 +60,17 @@ impl Docker {
     /// [`DockerError::NameInUse`] when another container has the name, [`DockerError::ImageMissing`],
     /// [`DockerError::Undefined`] when the service refers to what the stack lacks.
     pub async fn create(&self, wanted: &Creation<'_>) -> Result<String, DockerError> {
-        let Creation { stack, service, instance, name, number, hash, image, edge_holds_ports } = *wanted;
+        let Creation { stack, service, instance, name, number, hash, image, edge_holds_ports, reached } =
+            *wanted;
         match self.inspect(name).await {
             Ok(there) => return there.claimed_by(name, (labels::INSTANCE, &instance.to_string()), stack),
             Err(DockerError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
         let mut draft = self.draft(stack, service, name, image).await?;
-        let ports = ports::of(service, edge_holds_ports);
+        let nothing = BTreeSet::new();
+        let on_loopback = if self.engine.reach == Reach::Loopback { reached } else { &nothing };
+        let ports = ports::of(service, edge_holds_ports, on_loopback);
         draft.body.exposed_ports = ports.exposed;
         draft.body.host_config.port_bindings = ports.bound;
         let identity = Identity { number, oneoff: false, hash, image };

@@ -95,9 +95,21 @@ impl Endpoint {
         })
     }
 
-    /// Whether the Engine is on this host, so that its bridge addresses and process ids may be ours too.
-    pub(super) fn is_local(&self) -> bool {
+    /// Whether a socket of this host's file system leads to it, so that its bridges and process ids may be ours too.
+    pub(super) fn is_socket(&self) -> bool {
         matches!(self, Self::Unix(_))
+    }
+
+    /// Whether the Engine is on this host, if only behind a door of its own.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp(address) => {
+                let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+                host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+            }
+        }
     }
 }
 

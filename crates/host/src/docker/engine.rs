@@ -65,9 +65,20 @@ pub struct EngineInfo {
     pub storage: String,
     /// Images live in containerd's store, where an image's id is the digest of its manifest.
     pub containerd_store: bool,
-    /// Addresses on its bridges can be reached from this host: not with rootless Engines, Docker Desktop, or
-    /// Engines elsewhere.
-    pub bridges_reachable: bool,
+    /// How this host gets to what its containers listen on.
+    pub reach: Reach,
+}
+
+/// How a host gets to what the containers of an Engine listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// By their addresses on the Engine's bridges, which are this host's own.
+    Bridge,
+    /// By ports that the Engine publishes on this host's loopback interface: rootless Engines and Docker Desktop keep
+    /// their bridges to themselves.
+    Loopback,
+    /// Not at all: the Engine is elsewhere.
+    Nowhere,
 }
 
 /// Answer of `GET /version`.
@@ -122,7 +133,11 @@ pub(super) async fn greet(endpoint: Endpoint) -> Result<(Wire, EngineInfo), Dock
         rootless,
         storage: info.driver,
         containerd_store: info.driver_status.iter().flatten().any(is_containerds),
-        bridges_reachable: wire.endpoint.is_local() && !rootless && !desktop,
+        reach: match wire.endpoint.is_local() {
+            true if wire.endpoint.is_socket() && !rootless && !desktop => Reach::Bridge,
+            true => Reach::Loopback,
+            false => Reach::Nowhere,
+        },
     };
     Ok((wire, engine))
 }

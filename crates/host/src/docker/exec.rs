@@ -2,6 +2,7 @@
 
 use super::Docker;
 use super::endpoint::Stream;
+use super::engine::Reach;
 use super::error::DockerError;
 use super::frames::{Frames, Output};
 use super::lifecycle::shown;
@@ -194,7 +195,7 @@ impl Docker {
     /// Kills a command by its process id. Only where the Engine's process ids are this host's, and only while
     /// that process is in a control group of `container`: ids are used again.
     async fn kill_exec(&self, container: &str, id: &str) -> Result<(), DockerError> {
-        if !self.engine.bridges_reachable {
+        if self.engine.reach != Reach::Bridge {
             return Ok(());
         }
         let Inspected { running, pid, .. } = self.inspect_exec(id).await?;

@@ -44,7 +44,7 @@ pub use archive::{Archive, PathStat};
 pub use build::{BuildOrder, BuildProgress, StepState};
 pub use commit::Commit;
 pub use create::Creation;
-pub use engine::{ApiVersion, CgroupVersion, EngineInfo};
+pub use engine::{ApiVersion, CgroupVersion, EngineInfo, Reach};
 pub use error::{DockerError, Unreachable};
 pub use events::{ContainerAction, ContainerEvent, Events, News};
 pub use exec::{ExecInput, ExecOutput, ExecRequest, ExecSession, Probed};

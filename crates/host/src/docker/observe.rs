@@ -3,6 +3,7 @@
 //! Answers are read leniently: a field that is missing, null or new never hides a container.
 
 use super::Docker;
+use super::engine::Reach;
 use super::error::DockerError;
 use super::labels::{self, Labels};
 use super::lifecycle::shown;
@@ -14,7 +15,7 @@ use mainstay_model::{
 };
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What a half-made container is called until it is whole (see `create`).
 pub(super) const UNFINISHED: &str = "mainstay-unfinished-";
@@ -216,7 +217,11 @@ impl Docker {
                 InstanceId { service, release: 0, slot: number }
             }
         };
-        let address = if self.engine.bridges_reachable { container.address(unreachable) } else { None };
+        let (address, published) = match self.engine.reach {
+            Reach::Bridge => (container.address(unreachable), BTreeMap::new()),
+            Reach::Loopback => (Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), container.published_on_loopback()),
+            Reach::Nowhere => (None, BTreeMap::new()),
+        };
         Some(Instance {
             id,
             runtime: RuntimeKind::Docker,
@@ -229,6 +234,7 @@ impl Docker {
             restarts: container.restart_count,
             address,
             port: None,
+            published,
         })
     }
 }
@@ -274,6 +280,17 @@ impl Inspected {
         }
     }
 
+    /// Ports of this host's loopback interface that lead to its TCP ports, by the port inside.
+    fn published_on_loopback(&self) -> BTreeMap<u16, u16> {
+        let here = |at: &&HostPort| matches!(at.host_ip.as_str(), "" | "0.0.0.0" | "127.0.0.1");
+        let one = |(inside, bound): (&String, &Option<Vec<HostPort>>)| {
+            let inside = inside.strip_suffix("/tcp")?.parse().ok()?;
+            let outside = bound.iter().flatten().find(here)?.host_port.parse().ok()?;
+            Some((inside, outside))
+        };
+        self.network_settings.ports.iter().filter_map(one).collect()
+    }
+
     /// Its address on the network that it was made on, else on the first other one that this host can reach.
     fn address(&self, unreachable: &BTreeSet<String>) -> Option<IpAddr> {
         if self.host_config.network_mode == "host" {
@@ -302,6 +319,17 @@ mod tests {
         .unwrap();
         assert_eq!(bare.life(), InstanceState::Exited { code: 137, oom: true, at: Timestamp(0) });
         assert_eq!(bare.address(&BTreeSet::new()), None);
+    }
+
+    #[test]
+    fn ports_published_where_this_host_is_are_found_by_the_port_inside() {
+        let container: Inspected = serde_json::from_str(
+            r#"{"Id":"ab","NetworkSettings":{"Ports":{"53/udp":[{"HostIp":"0.0.0.0","HostPort":"53"}],
+                "80/tcp":[{"HostIp":"10.0.0.7","HostPort":"1"},{"HostIp":"127.0.0.1","HostPort":"49153"}],
+                "81/tcp":[{"HostIp":"0.0.0.0","HostPort":"8081"}],"82/tcp":null}}}"#,
+        )
+        .unwrap();
+        assert_eq!(container.published_on_loopback(), BTreeMap::from([(80, 49153), (81, 8081)]));
     }
 
     #[test]

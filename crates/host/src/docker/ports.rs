@@ -2,7 +2,8 @@
 
 use super::spec::{Empty, PortBinding};
 use mainstay_model::{PortRange, Protocol, PublishedPort, Service};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 /// The ports of one container.
 #[derive(Debug, Default)]
@@ -13,8 +14,9 @@ pub(super) struct Ports {
     pub(super) held: Vec<String>,
 }
 
-/// With `edge_holds_ports`, published TCP ports are exposed only.
-pub(super) fn of(service: &Service, edge_holds_ports: bool) -> Ports {
+/// With `edge_holds_ports`, published TCP ports are exposed only. `on_loopback` are ports that have to be reached by this
+/// host's loopback interface.
+pub(super) fn of(service: &Service, edge_holds_ports: bool, on_loopback: &BTreeSet<u16>) -> Ports {
     let mut ports = Ports::default();
     for exposed in &service.expose {
         let name = if exposed.contains('/') { exposed.clone() } else { format!("{exposed}/tcp") };
@@ -32,6 +34,13 @@ pub(super) fn of(service: &Service, edge_holds_ports: bool) -> Ports {
                 ports.bound.entry(name).or_default().push(binding(port, offset));
             }
         }
+    }
+    for port in on_loopback {
+        let name = format!("{port}/tcp");
+        ports.exposed.insert(name.clone(), Empty {});
+        // A free port; one that the file publishes leads there as well.
+        let any = PortBinding { host_ip: Ipv4Addr::LOCALHOST.to_string(), host_port: String::new() };
+        ports.bound.entry(name).or_insert_with(|| vec![any]);
     }
     ports
 }

@@ -3,6 +3,7 @@
 use super::files::{Files, Status};
 use super::{JOB_SLOT, Launch, Native, NativeError, blocking};
 use mainstay_model::{Health, Instance, InstanceId, InstanceState, RuntimeKind, StackName, Timestamp};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -90,6 +91,7 @@ fn see(files: &Files) -> Result<Option<Instance>, NativeError> {
         hash,
         name,
         port,
+        published: BTreeMap::new(),
     }))
 }
 

@@ -125,6 +125,7 @@ impl Site {
             hash: &hash,
             image: &image,
             edge_holds_ports,
+            reached: &std::collections::BTreeSet::new(),
         };
         self.docker.create(&creation).await
     }

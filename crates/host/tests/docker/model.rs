@@ -7,7 +7,7 @@ use mainstay_model::{Instance, InstanceId, InstanceState, RestartPolicy, Service
 use mainstay_plan::Blueprint;
 use mainstay_testkit::world::World;
 use mainstay_testkit::{Behaviour, Rng, fixture};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +75,7 @@ async fn on_the_engine(site: &Site, service: &Service, step: &Step, there: Optio
                 hash: "hash",
                 image: &image,
                 edge_holds_ports: true,
+                reached: &BTreeSet::new(),
             };
             docker.create(&creation).await.is_ok()
         }

@@ -3,6 +3,7 @@
 use super::harness::{IMAGE, Site, idle, service};
 use mainstay_host::docker::{Creation, Docker, DockerError, Unreachable};
 use mainstay_model::{InstanceId, NetworkAttachment, PortRange, Protocol, PublishedPort, Secret};
+use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;
 
 super::on_both_engines!(
@@ -52,6 +53,7 @@ async fn an_image_that_does_not_exist(site: &mut Site) {
         hash: "h",
         image: &image,
         edge_holds_ports: false,
+        reached: &BTreeSet::new(),
     };
     let error = site.docker.create(&creation).await.unwrap_err();
     assert!(matches!(&error, DockerError::ImageMissing { .. }), "{error:?}");
@@ -122,6 +124,7 @@ async fn a_failed_creation_leaves_nothing(site: &mut Site) {
         hash: "h",
         image: &image,
         edge_holds_ports: false,
+        reached: &BTreeSet::new(),
     };
     // Engines that take all networks at once notice at the start that one is missing.
     match site.docker.create(&creation).await {

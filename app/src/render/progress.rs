@@ -173,6 +173,7 @@ fn plain(line: &Progress, stack: &str) -> Option<String> {
             // That what was made is started, its next line says.
             StepState::Running if name == "start" => return None,
             StepState::Running => format!("{name} {subject}: {}", tame(why)),
+            StepState::Failed if why.is_empty() => format!("{subject}: it failed"),
             StepState::Failed => format!("{name} {subject} failed: {}", tame(why)),
             StepState::Done | StepState::Cached => return None,
         },

@@ -129,7 +129,8 @@ fn differences(old: &Service, new: &Service) -> Vec<String> {
         _ => BTreeMap::new(),
     };
     let (old, new) = (fields(old), fields(new));
-    let silent = ["replicas", "depends_on", "routes", "release_job", "build", "profiles"];
+    // What changes no instance; and the hash of all the rest, which says nothing new.
+    let silent = ["replicas", "depends_on", "routes", "release_job", "build", "profiles", "config_hash"];
     let changed =
         new.iter().filter(|(key, value)| old.get(*key) != Some(*value) && !silent.contains(&key.as_str()));
     changed.map(|(key, _)| format!("`{key}`")).collect()

@@ -235,7 +235,8 @@ impl Task {
                 (InstanceState::Created, _) => "created".to_owned(),
                 (InstanceState::Restarting, _) => "restarting".to_owned(),
                 (InstanceState::Paused, _) => "paused".to_owned(),
-                (InstanceState::Dead, _) => "dead".to_owned(),
+                // Half made, or half removed: whoever does that says so.
+                (InstanceState::Dead, _) => continue,
             };
             now.insert(instance.id.clone(), word);
         }

@@ -39,6 +39,15 @@ pub fn lengthen(node: &mut Node, form: Short, path: &KeyPath, sink: &mut Sink) -
             Ok(limit) => node.value = Value::Int(limit),
             Err(_) => return invalid(node, format!("`{text}` is not a whole number"), path, sink),
         },
+        (Short::Under(key), Some(text)) => node.value = fields(span, [(key, Value::Text(text))]),
+        (Short::Switch, Some(text)) if matches!(text.as_str(), "true" | "false") => {
+            node.value = switched(text == "true", span);
+        }
+        (Short::Switch, None) => {
+            if let Value::Bool(on) = node.value {
+                node.value = switched(on, span);
+            }
+        }
         (Short::Names, None) => return names(node, path, sink, || Value::Null),
         (Short::Dependencies, None) => return names(node, path, sink, || default_dependency(span)),
         (Short::Port, Some(_)) | (_, None) => {}
@@ -51,6 +60,10 @@ pub fn lengthen(node: &mut Node, form: Short, path: &KeyPath, sink: &mut Sink) -
 pub fn fields<const N: usize>(span: Span, fields: [(&str, Value); N]) -> Value {
     let entry = |(name, value): (&str, Value)| (name.to_owned(), Entry::new(Node::new(value, span)));
     Value::Map(fields.into_iter().map(entry).collect())
+}
+
+fn switched(on: bool, span: Span) -> Value {
+    if on { Value::Map(Map::new()) } else { fields(span, [("off", Value::Bool(true))]) }
 }
 
 fn default_dependency(span: Span) -> Value {

@@ -52,11 +52,15 @@ pub(crate) fn write(out: &mut Vec<u8>, answer: Answer, fields: &[u8], date: impl
     out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\r\nDate: ");
     date(out);
-    out.extend_from_slice(b"\r\nContent-Type: ");
-    out.extend_from_slice(kind.as_bytes());
-    out.extend_from_slice(b"\r\nCache-Control: no-store\r\nContent-Length: ");
-    write_number(out, body.len() as u64);
     out.extend_from_slice(b"\r\n");
+    let without_body = without_body || status == 204;
+    if status != 204 {
+        out.extend_from_slice(b"Content-Type: ");
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(b"\r\nCache-Control: no-store\r\nContent-Length: ");
+        write_number(out, body.len() as u64);
+        out.extend_from_slice(b"\r\n");
+    }
     out.extend_from_slice(fields);
     match status {
         503 => {
@@ -81,6 +85,7 @@ pub(crate) fn write(out: &mut Vec<u8>, answer: Answer, fields: &[u8], date: impl
 
 fn words(status: u16) -> (&'static str, &'static str) {
     match status {
+        204 => ("No Content", ""),
         301 => ("Moved Permanently", "This page is at another address."),
         302 => ("Found", "This page is at another address."),
         303 => ("See Other", "This page is at another address."),

@@ -4,6 +4,7 @@
 
 use crate::client::Scheme;
 use crate::clock::{self, Millis, NEVER};
+use crate::headers::{RequestRules, ResponseRules};
 use crate::limit;
 use crate::site::Site;
 use mainstay_model::{Conditions, RoutePolicy, RouteTimeouts};
@@ -25,6 +26,9 @@ pub(crate) struct Route {
     pub(crate) add_prefix: Option<Box<[u8]>>,
     pub(crate) site: Arc<Site>,
     pub(crate) limits: Box<[Arc<limit::InForce>]>,
+    /// What is done to header fields and bodies; mostly nothing.
+    pub(crate) request: Option<Box<RequestRules>>,
+    pub(crate) response: Option<Box<ResponseRules>>,
     /// Largest request body; `u64::MAX` for any.
     pub(crate) max_body: u64,
     pub(crate) timeouts: Timeouts,
@@ -94,6 +98,7 @@ impl Route {
         path: &str,
         policy: &RoutePolicy,
         action: Action,
+        settings: &mainstay_model::Site,
         site: Arc<Site>,
         limits: Vec<Arc<limit::InForce>>,
     ) -> Self {
@@ -109,6 +114,8 @@ impl Route {
             add_prefix: policy.add_prefix.as_ref().map(bytes),
             site,
             limits: limits.into(),
+            request: RequestRules::new(&policy.request_headers),
+            response: ResponseRules::new(policy, settings),
             max_body: policy.max_body.unwrap_or(u64::MAX),
             timeouts: policy.timeouts.into(),
         }
@@ -221,7 +228,8 @@ pub(crate) mod tests {
 
     /// A route as a table would have it.
     pub(crate) fn route(path: &str, policy: RoutePolicy, upstream: usize) -> Route {
-        Route::new(path, &policy, Action::Forward(upstream), Arc::default(), Vec::new())
+        let site = mainstay_model::Site::default();
+        Route::new(path, &policy, Action::Forward(upstream), &site, Arc::default(), Vec::new())
     }
 
     fn target(policy: RoutePolicy, path: &str, whole: &str) -> String {

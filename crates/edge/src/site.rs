@@ -13,7 +13,8 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(settings: &mainstay_model::Site) -> Self {
-        let mainstay_model::Site { trusted_proxies, origin_lock } = settings;
+        // Headers and compression become part of each route.
+        let mainstay_model::Site { trusted_proxies, origin_lock, headers: _, compress: _ } = settings;
         Self { trust: Trust::new(trusted_proxies), origin_lock: *origin_lock }
     }
 }

@@ -186,8 +186,12 @@ impl Registry {
         let compiler = Compiler {
             upstreams: &index,
             limits: limits.map(|(key, settings)| (key.as_str(), seen.limit(key, settings))).collect(),
-            sites: model.sites.iter().map(|(key, site)| (key.as_str(), Arc::new(Site::new(site)))).collect(),
-            plain: Arc::default(),
+            sites: model
+                .sites
+                .iter()
+                .map(|(key, site)| (key.as_str(), (site, Arc::new(Site::new(site)))))
+                .collect(),
+            plain: Default::default(),
         };
         let mut hosts = Hosts::default();
         for route in &model.routes {

@@ -17,6 +17,7 @@ mod outside;
 mod plan;
 mod release;
 mod resources;
+mod response;
 mod route;
 mod secret;
 mod service;
@@ -42,7 +43,11 @@ pub use outside::{CredentialSpec, Model, ModelUse, Provider};
 pub use plan::{Plan, Reason, Step, StepKey, Waiting};
 pub use release::{Release, ReleaseNumber};
 pub use resources::{Blkio, DeviceRate, DeviceRequest, DeviceWeight, Resources, Ulimit};
-pub use route::{Conditions, ExternalRoute, HostPattern, Redirect, Route, RoutePolicy, RouteTimeouts};
+pub use response::{Compression, ContentCoding, Cors, HeaderRules, Preset};
+pub use route::{
+    Choice, Conditions, ExternalRoute, HostPattern, Redirect, RequestHeaders, Route, RoutePolicy,
+    RouteTimeouts,
+};
 pub use secret::Secret;
 pub use service::{
     Dependency, DependencyCondition, Logging, NetworkAttachment, PortRange, Protocol, PublishedPort,

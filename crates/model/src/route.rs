@@ -1,5 +1,6 @@
 //! Which requests a service gets.
 
+use crate::{Compression, Cors, HeaderRules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -113,6 +114,41 @@ pub struct RoutePolicy {
     pub max_body: Option<u64>,
     /// Deadlines.
     pub timeouts: RouteTimeouts,
+    /// Response headers; the site's when absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub headers: Option<HeaderRules>,
+    /// Request headers that the instance gets.
+    #[serde(skip_serializing_if = "is_default")]
+    pub request_headers: RequestHeaders,
+    /// Other origins that may read responses.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cors: Option<Cors>,
+    /// Compression: the site's when absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub compress: Option<Choice<Compression>>,
+    /// Cookies get `Secure`, `HttpOnly` and `SameSite=Lax` where they say nothing of the kind.
+    #[serde(skip_serializing_if = "is_default")]
+    pub harden_cookies: bool,
+}
+
+/// Something that can be switched off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice<T> {
+    /// Not at all, whatever holds elsewhere.
+    Off,
+    /// Like this.
+    On(T),
+}
+
+/// What is changed about the header fields of requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RequestHeaders {
+    /// Fields with this value, whatever the client says.
+    pub set: BTreeMap<String, String>,
+    /// Fields that are taken off.
+    pub remove: Vec<String>,
 }
 
 /// What must be true of a request besides host and path.

@@ -1,6 +1,7 @@
 //! What the edge does for all routes of one stack.
 
-use crate::TrustedProxy;
+use crate::route::is_default;
+use crate::{Compression, HeaderRules, TrustedProxy};
 use serde::{Deserialize, Serialize};
 
 /// The settings of one stack that count for each of its routes.
@@ -11,4 +12,10 @@ pub struct Site {
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Only these proxies may send requests at all.
     pub origin_lock: bool,
+    /// Response headers.
+    #[serde(skip_serializing_if = "is_default")]
+    pub headers: HeaderRules,
+    /// Compression.
+    #[serde(skip_serializing_if = "is_default")]
+    pub compress: Option<Compression>,
 }

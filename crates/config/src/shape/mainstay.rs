@@ -1,6 +1,6 @@
 //! The keys of `x-mainstay`: on a service, and at the top level.
 
-use super::{Identity, Key, Kind, Names, Object, key, later};
+use super::{Identity, Key, Kind, Names, Object, Short, key, later};
 
 /// `x-mainstay` of a service.
 pub static MAINSTAY_SERVICE: Object = closed(&[&[
@@ -20,7 +20,8 @@ pub static MAINSTAY_TOP: Object = closed(&[&[
 
 /// `x-mainstay: edge:`.
 pub static EDGE: Object = closed(&[&[
-    later("headers", Kind::Any),
+    key("compress", COMPRESS),
+    key("headers", HEADERS),
     key("limits", Kind::Map(&Kind::Object(&LIMIT), Names::Any)),
     key("listen", Kind::Object(&LISTEN)),
     key("origin_lock", Kind::Flag),
@@ -44,18 +45,61 @@ static EXTERNAL_ROUTE: Object =
 /// What routes have, wherever they lead.
 const ANY_ROUTE: &[Key] = &[
     key("add_prefix", Kind::Text),
+    key("compress", COMPRESS),
+    key("cookies", Kind::Word(&["harden"])),
+    key("cors", Kind::Object(&CORS)),
     key("exact", Kind::Flag),
+    key("headers", HEADERS),
     key("host", Kind::Text),
     key("limit", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
     key("max_body", Kind::Bytes),
     key("path", Kind::Text),
     key("redirect", Kind::Text),
+    key("request_headers", Kind::Object(&REQUEST_HEADERS)),
     key("rewrite", Kind::Text),
     key("strip_prefix", Kind::Flag),
     key("timeouts", Kind::Object(&TIMEOUTS)),
     key("weight", Kind::Count),
     key("when", Kind::Object(&CONDITIONS)),
 ];
+
+const COMPRESS: Kind = Kind::Short(Short::Switch, &Kind::Object(&COMPRESSION));
+
+static COMPRESSION: Object = closed(&[&[
+    key("codings", Kind::OneOrList(&Kind::Word(&["zstd", "br", "gzip"]), Identity::Distinct)),
+    key("min_length", Kind::Bytes),
+    key("off", Kind::Flag),
+    key("types", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+]]);
+
+const HEADERS: Kind = Kind::Short(Short::Under("preset"), &Kind::Object(&HEADER_RULES));
+
+static HEADER_RULES: Object = closed(&[&[
+    key("add", Kind::Map(&Kind::Scalar, Names::Any)),
+    key("csp", Kind::Text),
+    key("preset", Kind::Word(&["strict", "compatible"])),
+    key("remove", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+    key("set", Kind::Map(&Kind::Scalar, Names::Any)),
+]]);
+
+static REQUEST_HEADERS: Object = closed(&[&[
+    key("remove", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+    key("set", Kind::Map(&Kind::Scalar, Names::Any)),
+]]);
+
+static CORS: Object = Object {
+    parts: &[&[
+        key("credentials", Kind::Flag),
+        key("expose", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+        key("headers", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+        key("max_age", Kind::Duration),
+        key("methods", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+        key("origins", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+    ]],
+    required: &["origins"],
+    extensible: false,
+    nullable: false,
+};
 
 static CONDITIONS: Object = closed(&[&[
     key("headers", Kind::Map(&Kind::Scalar, Names::Any)),

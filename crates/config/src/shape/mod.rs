@@ -149,6 +149,10 @@ pub enum Short {
     External,
     /// `nofile: 1024`.
     Ulimit,
+    /// Text for a mapping with this one key.
+    Under(&'static str),
+    /// `true` and `false` for a mapping: the empty one, or one with `off`.
+    Switch,
     /// `schedule: ["0 * * * *"]`.
     Schedule,
 }

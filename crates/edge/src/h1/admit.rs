@@ -55,9 +55,10 @@ impl<C: Client> Connection<'_, C> {
             }
             let mut facts = prepared.facts;
             facts.keep_alive &= prepared.framing.is_done();
-            let turned = |why| Turned {
-                refused: Refused::plain(Refusal::new(503, why), facts),
-                upstream: Some(upstream.state.clone()),
+            let turned = |why| {
+                let mut refused = Refused::plain(Refusal::new(503, why), facts);
+                refused.add_rules(&table.routes[prepared.route], &prepared.response_fields);
+                Turned { refused, upstream: Some(upstream.state.clone()) }
             };
             let Some(until) = upstream.hold_until else { return Err(turned("no healthy instance")) };
             match &mut held {

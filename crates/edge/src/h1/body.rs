@@ -27,7 +27,7 @@ impl Framing {
         matches!(self, Self::Length(0))
     }
 
-    fn take(&mut self, piece: &mut [u8]) -> Result<Decoded, ChunkError> {
+    pub(super) fn take(&mut self, piece: &mut [u8]) -> Result<Decoded, ChunkError> {
         match self {
             Self::Length(left) => {
                 let data = usize::try_from(*left).unwrap_or(usize::MAX).min(piece.len());
@@ -131,25 +131,36 @@ impl Passage<'_> {
             if taken.done {
                 return Ok(());
             }
-            self.deadline.arm(self.read_patience);
-            if let Some(pace) = &mut self.pace {
-                pace.received += taken.data as u64;
-                self.deadline.arm_at(pace.next_by().min(clock::now().saturating_add(self.read_patience)));
-            }
-            let count = poll_fn(|cx| {
-                match transport::poll_read(reader, slot, Use::Body, self.deadline, cx) {
-                    Poll::Ready(done) => return Poll::Ready(done.map_err(BodyError::Source)),
-                    Poll::Pending => {}
-                }
-                let gone =
-                    watch.as_mut().is_some_and(|peer| transport::poll_gone(&mut **peer, &mut watching, cx));
-                if gone { Poll::Ready(Err(BodyError::Gone)) } else { Poll::Pending }
-            })
-            .await?;
+            let count = self.more(taken.data, reader, slot, &mut watch, &mut watching).await?;
             if count == 0 {
                 return self.end_of_input(head, writer).await;
             }
         }
+    }
+
+    /// Reads some more, after `passed` bytes went on; 0 at the end of input.
+    pub(super) async fn more<R: AsyncRead + Unpin, C: Watch>(
+        &mut self,
+        passed: usize,
+        reader: &mut R,
+        slot: &mut Option<Buf>,
+        watch: &mut Option<&mut C>,
+        watching: &mut bool,
+    ) -> Result<usize, BodyError> {
+        self.deadline.arm(self.read_patience);
+        if let Some(pace) = &mut self.pace {
+            pace.received += passed as u64;
+            self.deadline.arm_at(pace.next_by().min(clock::now().saturating_add(self.read_patience)));
+        }
+        poll_fn(|cx| {
+            match transport::poll_read(reader, slot, Use::Body, self.deadline, cx) {
+                Poll::Ready(done) => return Poll::Ready(done.map_err(BodyError::Source)),
+                Poll::Pending => {}
+            }
+            let gone = watch.as_mut().is_some_and(|peer| transport::poll_gone(&mut **peer, watching, cx));
+            if gone { Poll::Ready(Err(BodyError::Gone)) } else { Poll::Pending }
+        })
+        .await
     }
 
     async fn end_of_input<W: Sink>(&mut self, head: &mut Vec<u8>, writer: &mut W) -> Result<(), BodyError> {

@@ -5,19 +5,21 @@
 
 use super::body::{BodyError, Framing, Passage, unexpected_end};
 use super::head::{Bounds, Scanner};
-use super::request::{Facts, Prepared};
-use super::response::{self, BadResponse, Ready, Received};
+use super::request::Prepared;
+use super::response::{self, BadResponse, Ready, Received, Shape};
 use crate::balance;
 use crate::buffer::{Buf, Use};
-use crate::client::Client;
+use crate::client::{Client, Watch};
 use crate::clock::{self, Deadline, Millis, NEVER};
 use crate::connect::{self, ConnectError};
+use crate::headers::ResponseRules;
 use crate::route::Timeouts;
 use crate::sink::{Coding, Sink};
 use crate::table::Table;
 use crate::target::{InFlight, Phase, TargetState};
 use crate::transport::{self, TransportError};
 use crate::worker::Worker;
+use mainstay_model::ContentCoding;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
@@ -115,7 +117,8 @@ impl<C: Client> Exchange<'_, C> {
         let mut interim = 0;
         let ready = loop {
             out.clear();
-            match take_head(&mut answering, self.request.facts, close, &mut out, self.worker)? {
+            let Answering { slot, head, .. } = &mut answering;
+            match read_head(slot, *head, self.request, self.rules(), close, &mut out, self.worker)? {
                 Received::Final(ready) => break ready,
                 Received::Interim if interim == MOST_INTERIM => {
                     return Err(BadResponse("too many interim responses").into());
@@ -139,7 +142,7 @@ impl<C: Client> Exchange<'_, C> {
         // Only a stream without a known end is watched for a client that has gone: whoever half-closes
         // after a request still gets an ordinary answer.
         let watch = passage.is_endless.then_some(&mut client_read);
-        let relayed = passage.inner.run(&mut out, &mut from, &mut slot, &mut client_write, watch).await;
+        let relayed = passage.relay(&mut out, &mut from, &mut slot, &mut client_write, watch).await;
         relayed.map_err(ForwardError::Midway)?;
         if upgraded {
             return Ok(Delivered { keep_alive: false, upgraded: Some((stream, slot, self.in_flight)) });
@@ -149,6 +152,10 @@ impl<C: Client> Exchange<'_, C> {
             self.worker.pool.borrow_mut().put(self.in_flight.target(), stream);
         }
         Ok(Delivered { keep_alive, upgraded: None })
+    }
+
+    pub(super) fn rules(&self) -> Option<&ResponseRules> {
+        self.table.routes[self.request.route].response.as_deref()
     }
 
     fn count(&self, status: u16) {
@@ -261,12 +268,37 @@ enum Retry {
 }
 
 pub(super) struct ResponsePassage<'p> {
-    pub(super) inner: Passage<'p>,
+    inner: Passage<'p>,
+    encoding: Option<ContentCoding>,
     is_endless: bool,
+}
+
+impl ResponsePassage<'_> {
+    /// Passes the body on, compressed where that was decided; see [`Passage::run`].
+    pub(super) async fn relay<R, W, C>(
+        self,
+        head: &mut Vec<u8>,
+        reader: &mut R,
+        slot: &mut Option<Buf>,
+        writer: &mut W,
+        watch: Option<&mut C>,
+    ) -> Result<(), BodyError>
+    where
+        R: AsyncRead + Unpin,
+        W: Sink,
+        C: Watch,
+    {
+        match self.encoding {
+            None => self.inner.run(head, reader, slot, writer, watch).await,
+            // Its state is large and most responses have none.
+            Some(coding) => Box::pin(self.inner.run_encoded(coding, head, reader, slot, writer, watch)).await,
+        }
+    }
 }
 
 pub(super) fn passage<W: Sink>(ready: Ready, deadline: &Deadline, timeouts: Timeouts) -> ResponsePassage<'_> {
     let is_endless = !matches!(ready.framing, Framing::Length(_));
+    let encoding = ready.encoding;
     let inner = Passage {
         framing: ready.framing,
         coding: if W::IS_FRAMED { Coding::Plain } else { ready.coding },
@@ -276,7 +308,7 @@ pub(super) fn passage<W: Sink>(ready: Ready, deadline: &Deadline, timeouts: Time
         most: u64::MAX,
         pace: None,
     };
-    ResponsePassage { inner, is_endless }
+    ResponsePassage { inner, encoding, is_endless }
 }
 
 /// Reads until a whole head is there. The deadline must be armed.
@@ -303,21 +335,12 @@ pub(super) async fn receive_head<R: AsyncRead + Unpin>(
     }
 }
 
-fn take_head(
-    answering: &mut Answering,
-    facts: Facts,
-    close: bool,
-    out: &mut Vec<u8>,
-    worker: &Worker,
-) -> Result<Received, BadResponse> {
-    read_head(&mut answering.slot, answering.head, facts, close, out, worker)
-}
-
 /// Reads the head at the front of `slot` and takes it off.
 pub(super) fn read_head(
     slot: &mut Option<Buf>,
     head: Bounds,
-    facts: Facts,
+    request: &Prepared,
+    rules: Option<&ResponseRules>,
     close: bool,
     out: &mut Vec<u8>,
     worker: &Worker,
@@ -327,8 +350,9 @@ pub(super) fn read_head(
     if head.start != 0 {
         return Err(BadResponse("empty lines before the status line"));
     }
-    let received =
-        response::prepare(&buf.filled()[..head.end], &facts, close, out, |out| worker.write_date(out))?;
+    let shape = Shape { rules, fields: &request.response_fields };
+    let bytes = &buf.filled()[..head.end];
+    let received = response::prepare(bytes, &request.facts, close, shape, out, |out| worker.write_date(out))?;
     buf.consume(head.end);
     if buf.is_empty() {
         *slot = None;

@@ -5,6 +5,7 @@
 mod admit;
 mod body;
 pub(crate) mod chunked;
+mod encoded;
 pub(crate) mod field;
 mod forward;
 mod forwarded;
@@ -178,7 +179,12 @@ impl<'w, C: Client> Connection<'w, C> {
             },
             Err(error) => {
                 self.deadline.follow(None);
-                self.failed(error, facts, is_whole, state).await
+                let refuse = |refusal, facts| {
+                    let mut refused = Refused::plain(refusal, facts);
+                    refused.add_rules(&table.routes[prepared.route], &prepared.response_fields);
+                    refused
+                };
+                self.failed(error, facts, is_whole, refuse, state).await
             }
         }
     }
@@ -198,12 +204,13 @@ impl<'w, C: Client> Connection<'w, C> {
         error: ForwardError,
         facts: Facts,
         is_whole: bool,
+        refuse: impl FnOnce(Refusal, Facts) -> Refused,
         state: &Arc<UpstreamState>,
     ) -> Next {
         tracing::debug!(%error, "a request failed");
         let Some(status) = error.status() else { return Next::Drop };
         let facts = Facts { keep_alive: facts.keep_alive && is_whole, ..facts };
-        self.refuse(Refused::plain(Refusal::new(status, "the upstream failed"), facts), Some(state)).await
+        self.refuse(refuse(Refusal::new(status, "the upstream failed"), facts), Some(state)).await
     }
 
     async fn read_head(&mut self) -> Result<Bounds, NoHead> {

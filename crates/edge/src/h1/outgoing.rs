@@ -34,8 +34,12 @@ impl Request<'_> {
                 Field::Identity => forwarded::passes(name, client),
                 _ => false,
             };
-            passes && !(names_any && self.connection.names(name))
+            let is_ours = route.request.as_ref().is_some_and(|rules| rules.drops(name));
+            passes && !is_ours && !(names_any && self.connection.names(name))
         });
+        if let Some(rules) = &route.request {
+            out.extend_from_slice(&rules.lines);
+        }
         forwarded::write(out, peer, client, self.host_value);
         match &self.framing {
             Framing::Length(0) if matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "DELETE") => {}

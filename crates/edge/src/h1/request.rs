@@ -8,11 +8,14 @@ use super::forwarded::Peer;
 use super::head::MOST_FIELDS;
 use super::reading::{Request, Routed};
 use crate::buffer::Out;
+use crate::client::Scheme;
 use crate::clock::{self, Millis};
 use crate::error_page::Format;
+use crate::headers::{Cors, ResponseRules};
 use crate::limit::{self, Exceeded};
 use crate::route::{Action, Asked, Redirect, Route, Timeouts};
 use crate::table::Table;
+use mainstay_model::ContentCoding;
 use std::mem::MaybeUninit;
 
 /// A request that is not forwarded, and why.
@@ -42,6 +45,10 @@ pub(crate) struct Facts {
     pub(crate) idempotent: bool,
     pub(crate) expects_continue: bool,
     pub(crate) upgrade: Option<Upgrade>,
+    /// The client's scheme is https.
+    pub(crate) is_secure: bool,
+    /// How the response may be compressed for it.
+    pub(crate) coding: Option<ContentCoding>,
 }
 
 /// The protocol a client asked to change to.
@@ -64,6 +71,8 @@ pub(crate) struct Prepared {
     /// Index into the table's upstreams.
     pub(crate) upstream: usize,
     pub(crate) timeouts: Timeouts,
+    /// Lines that the response's head has because of this request.
+    pub(crate) response_fields: Vec<u8>,
 }
 
 /// A request that is answered without an upstream, with as much as was known of it.
@@ -78,6 +87,14 @@ pub(crate) struct Refused {
 impl Refused {
     pub(crate) fn plain(refusal: Refusal, facts: Facts) -> Self {
         Self { refusal, facts, fields: Vec::new() }
+    }
+
+    /// Adds what every answer of `route` says, ours too, and what this one says because of its request.
+    pub(crate) fn add_rules(&mut self, route: &Route, fields: &[u8]) {
+        if let Some(rules) = &route.response {
+            rules.write(&mut self.fields, self.facts.is_secure, |_| false);
+        }
+        self.fields.extend_from_slice(fields);
     }
 }
 
@@ -122,43 +139,87 @@ pub(crate) fn prepare(
     let refuse = |refusal| Refused::plain(refusal, facts);
     let routed = request.route(table, peer).map_err(refuse)?;
     let route = &table.routes[routed.route];
+    facts.is_secure = peer.scheme_of(&routed.client) == Scheme::Https;
+    let mut response_fields = Vec::new();
+    if let Some(rules) = &route.response {
+        facts.coding = coding_for(rules, &request);
+        if let Some(cors) = &rules.cors {
+            allow_origins(cors, &request, facts, &mut response_fields)?;
+        }
+    }
+    // What is refused from here on has its route's headers like everything else of the route.
+    let refuse = |refusal, fields: &[u8]| {
+        let mut refused = Refused { refusal, facts, fields: fields.to_vec() };
+        refused.add_rules(route, &response_fields);
+        refused
+    };
     if matches!(request.framing, Framing::Length(length) if length > route.max_body) {
-        return Err(refuse(Refusal::new(413, "the body is too large")));
+        return Err(refuse(Refusal::new(413, "the body is too large"), b""));
     }
     if !route.limits.is_empty() && admission.counted.is_none() {
         let keys = request.limit_keys(route, routed.client.ip);
         match limit::count(&route.limits, &keys, clock::precise()) {
             Ok(passed) => admission.counted = Some(passed),
-            Err(exceeded) => return Err(limited(route, &exceeded, facts)),
+            Err(exceeded) => {
+                return Err(refuse(Refusal::new(429, "over a limit"), &limited(route, &exceeded)));
+            }
         }
     }
     let upstream = match &route.action {
         Action::Forward(upstream) => *upstream,
-        Action::Redirect(redirect) => return Err(redirected(redirect, &request, peer, &routed, facts)),
+        Action::Redirect(redirect) => {
+            let location = location(redirect, &request, peer, &routed);
+            return Err(refuse(Refusal::new(redirect.status, "redirected"), &location));
+        }
     };
     facts.keep_alive = request.keep_alive(facts.is_http10);
     let mut out = Out::take();
     request.write(&mut out, head, route, peer, &routed.client);
     let Request { framing, .. } = request;
-    Ok(Prepared { facts, out, framing, route: routed.route, upstream, timeouts: route.timeouts })
+    let timeouts = route.timeouts;
+    Ok(Prepared { facts, out, framing, route: routed.route, upstream, timeouts, response_fields })
 }
 
-/// 429, with what the client needs to know to come back in time.
-fn limited(route: &Route, exceeded: &Exceeded, facts: Facts) -> Refused {
+/// What a client that asks for too much needs to know to come back in time.
+fn limited(route: &Route, exceeded: &Exceeded) -> Vec<u8> {
     let mut fields = Vec::new();
     if let Some(limit) = route.limits.get(exceeded.limit) {
         limit.write_fields(exceeded, &mut fields);
     }
-    Refused { refusal: Refusal::new(429, "over a limit"), facts, fields }
+    fields
 }
 
-fn redirected(
-    redirect: &Redirect,
+/// The coding for the client, where the route compresses.
+fn coding_for(rules: &ResponseRules, request: &Request<'_>) -> Option<ContentCoding> {
+    let compression = rules.compression.as_ref()?;
+    compression.coding_for(request.values("accept-encoding").next()?)
+}
+
+/// Answers a preflight, and has other responses say who may read them.
+fn allow_origins(
+    cors: &Cors,
     request: &Request<'_>,
-    peer: &Peer,
-    routed: &Routed<'_>,
     facts: Facts,
-) -> Refused {
+    fields: &mut Vec<u8>,
+) -> Result<(), Refused> {
+    let origin = request.values("origin").next();
+    let is_preflight =
+        request.method == "OPTIONS" && request.values("access-control-request-method").next().is_some();
+    match origin {
+        Some(origin) if is_preflight => {
+            cors.write_preflight(fields, origin);
+            let refusal = Refusal::new(204, "a preflight");
+            Err(Refused { refusal, facts, fields: std::mem::take(fields) })
+        }
+        origin => {
+            cors.write(fields, origin);
+            Ok(())
+        }
+    }
+}
+
+/// The line that says where else.
+fn location(redirect: &Redirect, request: &Request<'_>, peer: &Peer, routed: &Routed<'_>) -> Vec<u8> {
     let asked = Asked {
         scheme: peer.scheme_of(&routed.client),
         host: request.host_value,
@@ -168,7 +229,7 @@ fn redirected(
     let mut fields = b"Location: ".to_vec();
     fields.extend_from_slice(&redirect.location(&asked));
     fields.extend_from_slice(b"\r\n");
-    Refused { refusal: Refusal::new(redirect.status, "redirected"), facts, fields }
+    fields
 }
 
 fn explain(error: httparse::Error, head: &[u8]) -> Refusal {

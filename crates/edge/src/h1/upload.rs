@@ -13,6 +13,7 @@ use crate::buffer::Buf;
 use crate::client::Client;
 use crate::clock::Deadline;
 use crate::connect;
+use crate::headers::ResponseRules;
 use crate::sink::{Coding, Sink};
 use crate::target::{Phase, TargetState, UpstreamState};
 use crate::worker::Worker;
@@ -61,6 +62,7 @@ impl<C: Client> Exchange<'_, C> {
                 worker: self.worker,
                 deadline: self.deadline,
                 request: self.request,
+                rules: self.table.routes[self.request.route].response.as_deref(),
                 upstream: &self.table.upstreams[self.request.upstream].state,
                 target: self.in_flight.target(),
                 uploaded: &uploaded,
@@ -140,6 +142,7 @@ struct Download<'d> {
     worker: &'d Worker,
     deadline: &'d Deadline,
     request: &'d Prepared,
+    rules: Option<&'d ResponseRules>,
     upstream: &'d UpstreamState,
     target: &'d Arc<TargetState>,
     uploaded: &'d Cell<bool>,
@@ -162,7 +165,7 @@ impl Download<'_> {
             let close = !self.uploaded.get()
                 || self.target.phase() == Phase::Leaving
                 || self.worker.shared.ends_at().is_some();
-            match read_head(slot, head, self.request.facts, close, &mut out, self.worker)? {
+            match read_head(slot, head, self.request, self.rules, close, &mut out, self.worker)? {
                 Received::Final(ready) => break ready,
                 Received::Interim if interim < MOST_INTERIM => interim += 1,
                 Received::Interim => return Err(BadResponse("too many interim responses").into()),
@@ -172,7 +175,7 @@ impl Download<'_> {
         self.upstream.count(self.worker.index, ready.status);
         let reusable = (ready.keep_alive, ready.upstream_keeps);
         let passage = passage::<W>(ready, self.deadline, self.request.timeouts);
-        let relayed = passage.inner.run(&mut out, from, slot, client, NOBODY).await;
+        let relayed = passage.relay(&mut out, from, slot, client, NOBODY).await;
         relayed.map_err(ForwardError::Midway)?;
         Ok(reusable)
     }

@@ -16,9 +16,9 @@ use std::sync::Arc;
 pub(super) struct Compiler<'m> {
     pub(super) upstreams: &'m HashMap<&'m str, usize>,
     pub(super) limits: HashMap<&'m str, Arc<limit::InForce>>,
-    pub(super) sites: HashMap<&'m str, Arc<Site>>,
+    pub(super) sites: HashMap<&'m str, (&'m mainstay_model::Site, Arc<Site>)>,
     /// For routes without a site.
-    pub(super) plain: Arc<Site>,
+    pub(super) plain: (mainstay_model::Site, Arc<Site>),
 }
 
 impl Compiler<'_> {
@@ -40,8 +40,9 @@ impl Compiler<'_> {
         if limits.len() > limit::MOST_LIMITS {
             return Err(TableError::TooManyLimits(what()));
         }
-        let site = self.sites.get(route.site.as_str()).unwrap_or(&self.plain).clone();
-        Ok(Route::new(&route.path, &route.policy, action, site, limits))
+        let known = self.sites.get(route.site.as_str()).map(|(settings, site)| (*settings, site));
+        let (settings, site) = known.unwrap_or((&self.plain.0, &self.plain.1));
+        Ok(Route::new(&route.path, &route.policy, action, settings, site.clone(), limits))
     }
 }
 

@@ -3,6 +3,7 @@
 mod limit;
 mod proxies;
 mod readiness;
+mod response;
 mod route;
 
 use super::Cx;
@@ -11,7 +12,7 @@ use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::shape::{Kind, MAINSTAY_SERVICE, MAINSTAY_TOP, Object};
 use crate::standing;
-use mainstay_model::{EdgeSettings, Readiness, Route, Site};
+use mainstay_model::{Choice, EdgeSettings, Readiness, Route, Site};
 use readiness::readiness;
 use std::net::SocketAddr;
 
@@ -59,7 +60,15 @@ pub fn edge(tree: &Node, sink: &mut Sink) -> EdgeSettings {
             .filter_map(|(i, node)| route::external(node, &path.key("routes").index(i), sink))
             .collect(),
         limits: limit::limits(edge, &path.key("limits"), sink),
-        site: Site { trusted_proxies, origin_lock },
+        site: Site {
+            trusted_proxies,
+            origin_lock,
+            headers: response::headers(edge, &path, sink).unwrap_or_default(),
+            compress: match response::compress(edge, &path, sink) {
+                Some(Choice::On(settings)) => Some(settings),
+                Some(Choice::Off) | None => None,
+            },
+        },
     }
 }
 

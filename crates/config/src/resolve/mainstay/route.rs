@@ -1,5 +1,6 @@
 //! `routes:` of a service and of the edge.
 
+use super::response;
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::resolve::resources;
@@ -83,6 +84,11 @@ fn policy(node: &Node, path: &KeyPath, sink: &mut Sink) -> RoutePolicy {
         limits: limits(node),
         max_body: node.get_int("max_body").and_then(|n| u64::try_from(n).ok()),
         timeouts: timeouts(node),
+        headers: response::headers(node, path, sink),
+        request_headers: response::request_headers(node, path, sink),
+        cors: response::cors(node, path, sink),
+        compress: response::compress(node, path, sink),
+        harden_cookies: node.get("cookies").is_some(),
     }
 }
 

@@ -26,13 +26,13 @@ fn one(diagnostic: &Diagnostic, texts: &Texts, base: &Path) -> String {
     let paths: Vec<String> = texts.iter().map(|text| shown(&text.path, base)).collect();
     let mut group = Group::with_title(title);
     if let Some(span) = diagnostic.span
-        && let Some(snippet) = snippet(span, texts, &paths, AnnotationKind::Primary)
+        && let Some(snippet) = snippet(span, &diagnostic.path, texts, &paths, AnnotationKind::Primary)
     {
         group = group.element(snippet);
     }
     let mut groups = vec![];
     for note in &diagnostic.notes {
-        match note.span.and_then(|span| snippet(span, texts, &paths, AnnotationKind::Context)) {
+        match note.span.and_then(|span| snippet(span, "", texts, &paths, AnnotationKind::Context)) {
             Some(snippet) => groups.push(Level::NOTE.secondary_title(note.message.as_str()).element(snippet)),
             None => group = group.element(Level::NOTE.message(note.message.as_str())),
         }
@@ -46,6 +46,7 @@ fn one(diagnostic: &Diagnostic, texts: &Texts, base: &Path) -> String {
 
 fn snippet<'a>(
     span: Span,
+    label: &'a str,
     texts: &'a Texts,
     paths: &'a [String],
     kind: AnnotationKind,
@@ -57,7 +58,9 @@ fn snippet<'a>(
     // A value over many lines is pointed at by its first one.
     let covered = text.text.get(start..end)?;
     let end = start + covered.find('\n').unwrap_or(covered.len());
-    Some(Snippet::source(text.text.as_str()).path(path.as_str()).annotation(kind.span(start..end)))
+    let annotation = kind.span(start..end);
+    let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
+    Some(Snippet::source(text.text.as_str()).path(path.as_str()).annotation(annotation))
 }
 
 fn shown(path: &Path, base: &Path) -> String {

@@ -6,13 +6,17 @@
 
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{Entry, KeyPath, Map, MergeTag, Node, Value};
+use crate::scalars::scalar;
 use crate::shape::{Identity, Kind, Names, Object, Short, Unvalued};
-use crate::{merge, short, suggest, units, words};
+use crate::{merge, short, suggest, words};
 
 /// Checks `node` and brings it into its long form. `false`: it is of no use, and that was reported.
 pub fn check(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> bool {
     if node.tag == Some(MergeTag::Reset) || node.is_null() {
         return true;
+    }
+    if node.broken {
+        return false;
     }
     match kind {
         Kind::Any => true,
@@ -37,7 +41,9 @@ pub fn check(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> b
         }
         Kind::Command | Kind::Test => command(node, matches!(kind, Kind::Test), path, sink),
         Kind::Dict(unvalued) => dict(node, *unvalued, path, sink),
-        Kind::Ssh => dict(node, Unvalued::Empty, path, sink),
+        Kind::Ssh => dict(node, Unvalued::Empty, path, sink) && short::ssh(node, path, sink),
+        Kind::TextOrList if node.as_text().is_some() => true,
+        Kind::TextOrList => list(node, &Kind::Text, Identity::Distinct, path, sink),
         Kind::Hosts => short::hosts(node, path, sink),
         _ => scalar(node, kind, path, sink),
     }
@@ -69,6 +75,7 @@ fn object(node: &mut Node, shape: &Object, path: &KeyPath, sink: &mut Sink) -> b
         return wrong_type(node, "a mapping", path, sink);
     }
     let Some(map) = node.as_map_mut() else { return false };
+    let before = map.len();
     map.retain(|name, entry| {
         if shape.extensible && name.starts_with("x-") {
             return true;
@@ -76,12 +83,16 @@ fn object(node: &mut Node, shape: &Object, path: &KeyPath, sink: &mut Sink) -> b
         let path = path.key(name);
         match shape.key(name) {
             Some(key) => check(&mut entry.node, &key.kind, &path, sink),
+            // What is taken back does not have to be known.
+            None if entry.node.tag == Some(MergeTag::Reset) => false,
             None => {
                 unknown_key(name, entry, shape, &path, sink);
                 false
             }
         }
     });
+    let is_broken = map.len() < before;
+    node.broken |= is_broken;
     true
 }
 
@@ -115,7 +126,16 @@ fn map(node: &mut Node, item: &Kind, names: Names, path: &KeyPath, sink: &mut Si
             sink.push(Diagnostic::error(Code::InvalidValue, message).at(entry.key_span).path(path));
             return false;
         }
-        check(&mut entry.node, item, &path, sink)
+        if check(&mut entry.node, item, &path, sink) {
+            return true;
+        }
+        // Its name stays declared, whatever it is.
+        let has_keys = item.object().is_some();
+        if has_keys {
+            entry.node.value = Value::Map(Map::new());
+            entry.node.broken = true;
+        }
+        has_keys
     });
     true
 }
@@ -262,108 +282,4 @@ fn without_value(node: &mut Node, unvalued: Unvalued) {
     if unvalued == Unvalued::Empty {
         node.value = Value::Text(String::new());
     }
-}
-
-fn scalar(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> bool {
-    if matches!(node.value, Value::List(_) | Value::Map(_)) {
-        return wrong_type(node, expected(kind), path, sink);
-    }
-    let value = match (kind, &node.value) {
-        (Kind::Text, Value::Text(_)) => return true,
-        (Kind::Scalar, _) => Value::Text(node.scalar_text().unwrap_or_default()),
-        (Kind::Loose, Value::Text(_) | Value::Int(_) | Value::Float(_)) => {
-            Value::Text(node.scalar_text().unwrap_or_default())
-        }
-        (Kind::Word(words), Value::Text(text)) => return word(node, text, words, path, sink),
-        (Kind::Duration, Value::Text(text)) => match units::duration(text) {
-            Ok(_) => return true,
-            Err(error) => return invalid(node, error.to_string(), path, sink),
-        },
-        (Kind::Flag | Kind::Choice | Kind::OptOut, Value::Bool(_)) => return true,
-        (Kind::Flag | Kind::Choice | Kind::OptOut, Value::Text(text)) => match flag(node, text, path, sink) {
-            Some(value) => value,
-            None => return false,
-        },
-        (Kind::Whole | Kind::Count, Value::Int(_)) | (Kind::Bytes | Kind::Mode, Value::Int(_)) => {
-            return true;
-        }
-        #[allow(clippy::cast_possible_truncation)] // Whole and far below 2^53.
-        (Kind::Whole | Kind::Count, Value::Float(number)) if number.fract() == 0.0 && number.abs() < 1e15 => {
-            Value::Int(*number as i64)
-        }
-        (Kind::Whole | Kind::Count, Value::Text(text)) if text.parse::<i64>().is_ok() => {
-            text.parse().map_or(Value::Null, Value::Int)
-        }
-        (Kind::Devices, Value::Int(_)) => return true,
-        (Kind::Devices, Value::Text(text)) if text == "all" => Value::Int(-1),
-        (Kind::Devices, Value::Text(text)) if text.parse::<i64>().is_ok() => {
-            text.parse().map_or(Value::Null, Value::Int)
-        }
-        (Kind::Real, Value::Int(_) | Value::Float(_)) => return true,
-        (Kind::Real, Value::Text(text)) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
-            text.parse().map_or(Value::Null, Value::Float)
-        }
-        (Kind::Size | Kind::Bytes, Value::Text(text)) => match units::bytes(text) {
-            Ok(size) => Value::Int(size),
-            Err(error) => return invalid(node, error.to_string(), path, sink),
-        },
-        (Kind::Mode, Value::Text(text)) => match i64::from_str_radix(text, 8) {
-            Ok(mode) => Value::Int(mode),
-            Err(_) => return invalid(node, format!("`{text}` is not octal permission bits"), path, sink),
-        },
-        (_, Value::Text(text)) => {
-            return invalid(node, format!("`{text}` is not {}", expected(kind)), path, sink);
-        }
-        _ => return wrong_type(node, expected(kind), path, sink),
-    };
-    node.value = value;
-    true
-}
-
-fn expected(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Flag | Kind::Choice | Kind::OptOut => "`true` or `false`",
-        Kind::Whole | Kind::Count => "a whole number",
-        Kind::Real => "a number",
-        Kind::Loose => "text or a number",
-        Kind::Devices => "a number or `all`",
-        Kind::Bytes => "a size in bytes, such as 512m",
-        Kind::Mode => "octal permission bits, such as 0440",
-        Kind::Duration => "a duration, such as 30s",
-        Kind::Size => "a size in bytes with its unit, such as 512m",
-        _ => "text",
-    }
-}
-
-fn word(node: &Node, text: &str, words: &[&str], path: &KeyPath, sink: &mut Sink) -> bool {
-    if words.contains(&text) {
-        return true;
-    }
-    let finding = Diagnostic::error(Code::InvalidValue, format!("`{text}` is not possible here"));
-    let help = match suggest::closest(text, words.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => {
-            format!("possible are {}", words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "))
-        }
-    };
-    sink.push(finding.at(node.span).path(path).help(help));
-    false
-}
-
-fn flag(node: &Node, text: &str, path: &KeyPath, sink: &mut Sink) -> Option<Value> {
-    let lower = text.to_ascii_lowercase();
-    let value = match lower.as_str() {
-        "true" | "y" | "yes" | "on" => true,
-        "false" | "n" | "no" | "off" => false,
-        _ => {
-            invalid(node, format!("`{text}` is not `true` or `false`"), path, sink);
-            return None;
-        }
-    };
-    if lower != "true" && lower != "false" {
-        let message = format!("`{text}` is not a boolean of YAML 1.2");
-        let finding = Diagnostic::warning(Code::Obsolete, message).at(node.span).path(path);
-        sink.push(finding.help(format!("write `{value}`")));
-    }
-    Some(Value::Bool(value))
 }

@@ -46,7 +46,7 @@ pub fn complete(entry: &Entry, kind: &Kind, path: &KeyPath, sink: &mut Sink) {
 
 fn required(node: &Node, entry: &Entry, keys: &[&str], path: &KeyPath, sink: &mut Sink) {
     for key in keys {
-        if node.get(key).is_none() {
+        if node.get(key).is_none() && !node.broken {
             let message = format!("`{key}` is missing here");
             sink.push(Diagnostic::error(Code::MissingKey, message).at(entry.key_span).path(path));
         }

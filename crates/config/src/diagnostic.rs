@@ -2,6 +2,7 @@
 //!
 //! Knows nothing about rendering: the program draws these with the source text kept in [`Texts`].
 
+use crate::advice;
 use crate::node::Node;
 use serde::Serialize;
 use std::fmt;
@@ -128,6 +129,7 @@ impl Diagnostic {
 pub struct Sink {
     found: Vec<Diagnostic>,
     errors: usize,
+    has_gap: bool,
 }
 
 impl Sink {
@@ -137,7 +139,9 @@ impl Sink {
 
     /// Adds a finding; an exact repetition is dropped.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.errors += usize::from(diagnostic.severity == Severity::Error);
+        let is_error = diagnostic.severity == Severity::Error;
+        self.errors += usize::from(is_error);
+        self.has_gap |= is_error && diagnostic.code.leaves_gap();
         if self.found.len() < Self::MOST && !self.found.contains(&diagnostic) {
             self.found.push(diagnostic);
         }
@@ -148,9 +152,17 @@ impl Sink {
         self.errors
     }
 
+    /// Whether part of the files is not there to be looked at, so that what refers to it must not be judged.
+    pub fn has_gap(&self) -> bool {
+        self.has_gap
+    }
+
     /// All findings, in the order of the files and the places in them; those without a place first.
     pub fn finish(mut self) -> Vec<Diagnostic> {
         self.found.sort_by_key(|d| d.span);
+        for finding in self.found.iter_mut().filter(|f| f.severity == Severity::Error && f.help.is_none()) {
+            finding.help = Some(advice::on(finding.code).to_owned());
+        }
         self.found
     }
 }
@@ -162,6 +174,8 @@ pub struct Text {
     pub path: PathBuf,
     /// What it held.
     pub text: String,
+    /// The place in another file that had it read: an `include`, `extends` or `env_file`.
+    pub asked_at: Option<Span>,
 }
 
 impl fmt::Debug for Text {
@@ -176,11 +190,27 @@ impl fmt::Debug for Text {
 pub struct Texts(Vec<Text>);
 
 impl Texts {
-    /// Keeps a text and gives it an id.
-    pub fn add(&mut self, path: &Path, text: String) -> FileId {
+    /// Keeps a text and gives it an id. `asked_at` is the place that had it read.
+    pub fn add(&mut self, path: &Path, text: String, asked_at: Option<Span>) -> FileId {
         let id = FileId(u32::try_from(self.0.len()).unwrap_or(u32::MAX));
-        self.0.push(Text { path: path.to_path_buf(), text });
+        self.0.push(Text { path: path.to_path_buf(), text, asked_at });
         id
+    }
+
+    /// Adds to findings in files that others had read by whom that was.
+    pub fn tell_origins(&self, findings: &mut [Diagnostic]) {
+        for finding in findings {
+            let mut place = finding.span;
+            // A file cannot be asked for by itself, but a chain of them may be long.
+            for _ in 0..8 {
+                let asked_at = place.and_then(|span| self.get(span.file)).and_then(|text| text.asked_at);
+                let Some(span) = asked_at else { break };
+                finding
+                    .notes
+                    .push(Note { message: "that file is read because of this".to_owned(), span: asked_at });
+                place = Some(span);
+            }
+        }
     }
 
     /// The text of a file.
@@ -218,6 +248,11 @@ macro_rules! codes {
         impl Code {
             /// Every code, for the documentation and its test.
             pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// Whether an error of this kind leaves part of the files out: unreadable text, missing files and bases.
+            fn leaves_gap(self) -> bool {
+                ["C00", "C01", "C03"].iter().any(|group| self.id().starts_with(group))
+            }
 
             /// The code as printed: `C0401`.
             pub fn id(self) -> &'static str {
@@ -318,4 +353,6 @@ codes! {
     NoService = "C0613",
     /// A route names a limit that is not declared.
     UnknownLimit = "C0614",
+    /// A model that is not declared.
+    UnknownModel = "C0615",
 }

@@ -238,8 +238,9 @@ fn unescape(text: &str) -> String {
                 taken += digits.len();
                 match octal(&digits) {
                     Some(c) => out.push(c),
+                    // As Compose leaves what is no character: without the 0.
                     None => {
-                        out.push_str("\\0");
+                        out.push('\\');
                         out.push_str(&digits);
                     }
                 }

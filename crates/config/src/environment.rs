@@ -1,6 +1,6 @@
 //! The variables that files are interpolated with: the environment of the program, then `.env` files.
 
-use crate::diagnostic::{Code, Diagnostic, Sink, Texts};
+use crate::diagnostic::{Code, Diagnostic, Sink, Span, Texts};
 use crate::dotenv::{self, Variables};
 use crate::source::{ReadError, Source};
 use std::path::Path;
@@ -48,7 +48,8 @@ impl<'a> Environment<'a> {
         let mut variables = Variables::new();
         for path in paths {
             let lookup = |name: &str| self.get(name);
-            read_file(path, "", &mut variables, &lookup, self.source, texts, sink);
+            let file = EnvFile { path, format: "", asked_at: None };
+            read_file(&file, &mut variables, &lookup, self.source, texts, sink);
         }
         for (name, value) in variables {
             self.files.entry(name).or_insert(value);
@@ -61,26 +62,36 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// Reads one environment file of a format (`raw`, or the usual one). What is wrong with it is reported.
+/// An environment file to read.
+pub struct EnvFile<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// `raw`, or the usual format.
+    pub format: &'a str,
+    /// The place that asks for it.
+    pub asked_at: Option<Span>,
+}
+
+/// Reads one environment file. What is wrong with it is reported.
 pub fn read_file(
-    path: &Path,
-    format: &str,
+    file: &EnvFile<'_>,
     variables: &mut Variables,
     lookup: &dyn Fn(&str) -> Option<String>,
     source: &dyn Source,
     texts: &mut Texts,
     sink: &mut Sink,
 ) {
+    let EnvFile { path, format, asked_at } = *file;
     let text = match read_text(path, source) {
         Ok(text) => text,
         Err(ReadError::NotFound) => {
             let message = format!("the environment file {} does not exist", path.display());
-            sink.push(Diagnostic::error(Code::NoEnvFile, message));
+            sink.push(Diagnostic::error(Code::NoEnvFile, message).at(asked_at));
             return;
         }
         Err(error) => {
             let message = format!("the environment file {} cannot be read: {error}", path.display());
-            sink.push(Diagnostic::error(Code::Unreadable, message));
+            sink.push(Diagnostic::error(Code::Unreadable, message).at(asked_at));
             return;
         }
     };
@@ -89,7 +100,7 @@ pub fn read_file(
     } else if let Err(error) = dotenv::parse(&text, variables, lookup) {
         let start: usize = text.split_inclusive('\n').take(error.line() - 1).map(str::len).sum();
         let len = text[start..].lines().next().map_or(0, |l| l.trim_end().len());
-        let file = texts.add(path, text);
+        let file = texts.add(path, text, asked_at);
         let span = texts.span(file, start, len);
         sink.push(Diagnostic::error(Code::EnvFileSyntax, error.to_string()).at(span));
     }

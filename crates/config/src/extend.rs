@@ -65,8 +65,11 @@ impl Chains<'_, '_> {
             self.report(message, extends.span, &path, None);
             return None;
         }
+        let Some(base_name) = extends.get_text("service").map(str::to_owned) else {
+            self.report("`service` is missing here".to_owned(), extends.span, &path, None);
+            return None;
+        };
         trail.push(step);
-        let base_name = extends.get_text("service")?.to_owned();
         let base = match extends.get("file") {
             None => self.base(file, &base_name, extends, &path, trail),
             Some(other) => {
@@ -76,8 +79,11 @@ impl Chains<'_, '_> {
         };
         trail.pop();
         let mut own = entry.node.clone();
-        own.as_map_mut()?.remove("extends");
         let base = settle(base?);
+        if base.is_null() {
+            return Some(own);
+        }
+        own.as_map_mut()?.remove("extends");
         Some(merge(
             base,
             own,

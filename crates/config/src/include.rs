@@ -4,9 +4,9 @@
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dotenv::Variables;
-use crate::environment::read_file;
+use crate::environment::{EnvFile, read_file};
 use crate::load::Loader;
-use crate::merge::{merge, settle};
+use crate::merge::{forget_forms, merge, settle};
 use crate::node::{Entry, KeyPath, Node, Value};
 use crate::normalise;
 use crate::paths;
@@ -40,8 +40,8 @@ fn one(
         |node: &Node| node.as_text().map(|text| paths::absolute(directory, text, home.as_deref()));
     let files: Vec<PathBuf> = item.items("path").iter().filter_map(seen_from).collect();
     let Some(first) = files.first() else {
-        let message = "an included file needs a `path`";
-        loader.sink.push(Diagnostic::error(Code::Include, message).at(item.span).path(path));
+        let message = "this includes nothing: it has no `path`";
+        loader.sink.push(Diagnostic::warning(Code::Include, message).at(item.span).path(path));
         return None;
     };
     if including.contains(first) || including.len() >= MOST_DEPTH {
@@ -67,6 +67,7 @@ fn one(
                 None => settle(document),
                 Some(base) => merge(base, document, &Kind::Object(&TOP), &KeyPath::root(), &mut loader.sink),
             });
+            tree.iter_mut().for_each(forget_forms);
         }
     }
     if let Some(tree) = &mut tree {
@@ -95,7 +96,8 @@ fn variables(loader: &mut Loader<'_>, item: &Node, directory: &Path, own_directo
     let mut variables = Variables::new();
     for file in files {
         let lookup = |name: &str| loader.env.get(name);
-        read_file(&file, "", &mut variables, &lookup, source, &mut loader.texts, &mut loader.sink);
+        let file = EnvFile { path: &file, format: "", asked_at: Some(item.span) };
+        read_file(&file, &mut variables, &lookup, source, &mut loader.texts, &mut loader.sink);
     }
     variables
 }

@@ -32,11 +32,10 @@ impl Interpolator<'_> {
                     self.run(item, &path.index(index), sink);
                 }
             }
-            Value::Text(text) if text.contains('$') => {
-                if let Some(expanded) = self.expand(text, node.span, path, sink) {
-                    *text = expanded;
-                }
-            }
+            Value::Text(text) if text.contains('$') => match self.expand(text, node.span, path, sink) {
+                Some(expanded) => *text = expanded,
+                None => node.broken = true,
+            },
             _ => {}
         }
     }

@@ -7,9 +7,11 @@
 //! Knows nothing about file systems, processes, clocks or Docker: files and variables come through [`Source`], and
 //! rendering findings is up to the program.
 
+mod advice;
 mod check;
 mod complete;
 mod cross;
+mod date;
 mod diagnostic;
 mod dotenv;
 mod environment;
@@ -24,6 +26,7 @@ mod mounts;
 mod node;
 mod normalise;
 mod paths;
+mod pools;
 mod ports;
 mod print;
 mod profiles;
@@ -31,6 +34,7 @@ mod project;
 mod request;
 mod resolve;
 mod scalar;
+mod scalars;
 mod service_files;
 mod shape;
 mod short;
@@ -44,7 +48,7 @@ mod yaml;
 
 pub use diagnostic::{Code, Diagnostic, FileId, Note, Severity, Span, Text, Texts};
 pub use load::load;
-pub use node::{Entry, Map, MergeTag, Node, Value};
+pub use node::{Date, Entry, Map, MergeTag, Node, Value};
 pub use project::Project;
 pub use request::{Loaded, Request};
 pub use source::{MapSource, ReadError, Source};

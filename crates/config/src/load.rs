@@ -5,11 +5,11 @@
 use crate::check::check;
 use crate::complete::complete;
 use crate::cross;
-use crate::diagnostic::{Code, Diagnostic, Sink, Span, Texts};
+use crate::diagnostic::{Code, Diagnostic, FileId, Sink, Span, Texts};
 use crate::environment::{Environment, read_text};
 use crate::files::{self, Place};
 use crate::interpolate::Interpolator;
-use crate::merge::{merge, settle};
+use crate::merge::{forget_forms, merge, settle};
 use crate::node::{Entry, KeyPath, Node, Value};
 use crate::normalise;
 use crate::profiles;
@@ -37,7 +37,9 @@ pub fn load(request: &Request, source: &dyn Source) -> Loaded {
         }
         None => (None, None),
     };
-    Loaded { stack, project, diagnostics: loader.sink.finish(), texts: loader.texts }
+    let mut diagnostics = loader.sink.finish();
+    loader.texts.tell_origins(&mut diagnostics);
+    Loaded { stack, project, diagnostics, texts: loader.texts }
 }
 
 /// What the stages of a load share.
@@ -70,13 +72,16 @@ impl Loader<'_> {
                 None => settle(document),
                 Some(base) => merge(base, document, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink),
             });
+            tree.iter_mut().for_each(forget_forms);
         }
         if tree.is_none() && self.sink.errors() == 0 {
-            self.sink.push(Diagnostic::error(Code::NothingToRun, "the stack file is empty"));
+            let place = self.texts.span(FileId(0), 0, 0);
+            let finding = Diagnostic::error(Code::NothingToRun, "the stack file is empty").at(place);
+            self.sink.push(finding.help("write at least `services:`"));
         }
         let tree = tree?;
-        if self.sink.errors() > 0 {
-            // What could not be understood would only be reported again as missing.
+        if self.sink.has_gap() {
+            // What could not be read would only be reported again as missing.
             return None;
         }
         self.finish(tree, &name, place, request)
@@ -86,9 +91,6 @@ impl Loader<'_> {
     fn finish(&mut self, mut tree: Node, name: &str, place: Place, request: &Request) -> Option<Project> {
         let root = Entry::new(tree.clone());
         complete(&root, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
-        if self.sink.errors() > 0 {
-            return None;
-        }
         let home = self.env.get("HOME");
         let lookup = |name: &str| self.env.get(name);
         let view = normalise::Place { directory: &place.directory, home: home.as_deref(), lookup: &lookup };
@@ -98,7 +100,7 @@ impl Loader<'_> {
         let given = if request.profiles.is_empty() { None } else { Some(request.profiles.as_slice()) };
         let from_env = self.env.get("COMPOSE_PROFILES").unwrap_or_default();
         let chosen = profiles::choose(&mut tree, given, &from_env, &request.services, &mut self.sink);
-        cross::references(&tree, &chosen.disabled, &mut self.sink);
+        cross::references(&tree, &chosen.disabled, &chosen.jobs, &mut self.sink);
         profiles::drop_unused(&mut tree);
         service_files::merge_in(&mut tree, &self.env, &mut self.texts, &mut self.sink);
         if self.sink.errors() > 0 {
@@ -109,7 +111,7 @@ impl Loader<'_> {
             directory: place.directory,
             files: place.files,
             tree,
-            disabled: chosen.disabled,
+            disabled: chosen.disabled.into_keys().collect(),
             profiles: chosen.known,
             default_platform: self.env.get("DOCKER_DEFAULT_PLATFORM").filter(|p| !p.is_empty()),
         })
@@ -133,7 +135,7 @@ impl Loader<'_> {
                 return vec![];
             }
         };
-        let file = self.texts.add(path, text);
+        let file = self.texts.add(path, text, by);
         let documents = yaml::parse(file, &self.texts, &mut self.sink);
         documents.into_iter().filter(|d| !d.is_null()).collect()
     }
@@ -164,7 +166,7 @@ impl Loader<'_> {
             return None;
         }
         self.interpolate(&mut document);
-        name_of_external(&mut document);
+        name_of_external(&mut document, &mut self.sink);
         adopted_extensions(&mut document, &mut self.sink);
         check(&mut document, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
         Some(document)
@@ -212,13 +214,20 @@ fn adopt(node: &mut Node, from: &str, to: &str, path: &KeyPath, sink: &mut Sink)
 }
 
 /// The old `external: { name: … }` gives the resource its name.
-fn name_of_external(document: &mut Node) {
+fn name_of_external(document: &mut Node, sink: &mut Sink) {
     for kind in ["networks", "volumes", "configs", "secrets"] {
-        for (_, entry) in document.entries_mut(kind) {
-            let name = entry.node.at(&["external", "name"]).and_then(Node::as_text).map(str::to_owned);
-            if let Some(name) = name {
-                entry.node.put_default("name", Value::Text(name));
+        for (key, entry) in document.entries_mut(kind) {
+            let Some(old) = entry.node.at(&["external", "name"]) else { continue };
+            let Some(name) = old.as_text().map(str::to_owned) else { continue };
+            let span = old.span;
+            if entry.node.get_text("name").is_some_and(|given| given != name) {
+                let message = "`name` and `external.name` must say the same";
+                let path = KeyPath::root().key(kind).key(key).key("external");
+                sink.push(
+                    Diagnostic::error(Code::Conflict, message).at(span).path(path).help("write `name` only"),
+                );
             }
+            entry.node.put_default("name", Value::Text(name));
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{Entry, KeyPath, Map, MergeTag, Node, Value};
+use crate::pools::merge_pools;
 use crate::shape::{Identity, Kind, Short};
 use std::collections::HashMap;
 
@@ -20,6 +21,9 @@ pub fn merge(base: Node, over: Node, kind: &Kind, path: &KeyPath, sink: &mut Sin
     }
     match kind {
         Kind::Command | Kind::Test | Kind::Short(Short::Ulimit, _) => replaced(&base, over),
+        // `all` is a word as long as its own file is read, and a list of one after that.
+        Kind::Short(Short::Gpus, _) if base.short => replaced(&base, over),
+        Kind::Short(Short::Gpus, _) if over.short && !base.is_null() => cannot(base, &over, path, sink),
         Kind::Short(_, kind) => merge(base, over, kind, path, sink),
         Kind::Variant(key, _) if is_other_variant(&base, &over, key) => replaced(&base, over),
         _ => by_shape(base, over, kind, path, sink),
@@ -75,7 +79,7 @@ pub fn unite(items: &mut Vec<Node>, identity: Identity) {
 fn identity_of(item: &Node, identity: Identity) -> Option<String> {
     let text = |key: &str| item.get(key).and_then(Node::scalar_text);
     match identity {
-        Identity::None | Identity::Distinct | Identity::Replaced => None,
+        Identity::None | Identity::Distinct | Identity::Pool => None,
         Identity::Whole => item.scalar_text(),
         Identity::BeforeEquals => item.as_text().map(|t| t.split('=').next().unwrap_or_default().to_owned()),
         Identity::Target => text("target").or_else(|| text("source")),
@@ -106,8 +110,14 @@ fn is_other_variant(base: &Node, over: &Node, key: &str) -> bool {
 fn by_shape(mut base: Node, mut over: Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> Node {
     let Node { value: base_value, .. } = &mut base;
     match (base_value, std::mem::replace(&mut over.value, Value::Null)) {
-        (Value::Map(map), Value::Map(over)) => {
-            merge_maps(map, over, kind, path, sink);
+        (Value::Map(map), Value::Map(entries)) => {
+            merge_maps(map, entries, kind, path, sink);
+            base.broken |= over.broken;
+            base
+        }
+        (Value::List(items), Value::List(more)) if let Kind::List(kind, Identity::Pool) = kind => {
+            let more: Vec<_> = more.into_iter().map(settle).collect();
+            *items = merge_pools(std::mem::take(items), &more, kind, path, sink);
             base
         }
         (Value::List(items), Value::List(more)) => {
@@ -121,17 +131,30 @@ fn by_shape(mut base: Node, mut over: Node, kind: &Kind, path: &KeyPath, sink: &
         }
         (Value::Map(_) | Value::List(_), value) => {
             over.value = value;
-            let message = format!("{} cannot be merged with {}", over.kind_name(), base.kind_name());
-            let finding = Diagnostic::error(Code::CannotMerge, message).at(over.span).path(path);
-            sink.push(
-                finding.note("the value of the earlier file is here", base.span).help("use `!override`"),
-            );
-            base
+            cannot(base, &over, path, sink)
         }
         (_, value) => {
             over.value = value;
             replaced(&base, over)
         }
+    }
+}
+
+/// Reports two values that do not go together; the earlier one stays.
+fn cannot(base: Node, over: &Node, path: &KeyPath, sink: &mut Sink) -> Node {
+    let message = format!("{} cannot be merged with {}", over.kind_name(), base.kind_name());
+    let finding = Diagnostic::error(Code::CannotMerge, message).at(over.span).path(path);
+    sink.push(finding.note("the value of the earlier file is here", base.span).help("use `!override`"));
+    base
+}
+
+/// Forgets which values were written in short forms: the file is read.
+pub fn forget_forms(node: &mut Node) {
+    node.short = false;
+    match &mut node.value {
+        Value::Map(map) => map.values_mut().for_each(|entry| forget_forms(&mut entry.node)),
+        Value::List(items) => items.iter_mut().for_each(forget_forms),
+        _ => {}
     }
 }
 
@@ -167,10 +190,6 @@ fn kind_below(kind: &Kind, name: &str) -> &'static Kind {
     known.unwrap_or(&Kind::Any)
 }
 
-fn has_short_form(kind: &Kind) -> bool {
-    matches!(kind, Kind::List(Kind::Short(..), _) | Kind::OneOrList(Kind::Short(..), _))
-}
-
 /// Adds items to a list; what is in it already is not added again.
 fn append(items: &mut Vec<Node>, more: impl Iterator<Item = Node>, kind: &Kind) {
     let identity = match kind {
@@ -178,13 +197,10 @@ fn append(items: &mut Vec<Node>, more: impl Iterator<Item = Node>, kind: &Kind) 
         _ => Identity::None,
     };
     match identity {
-        // Pools of addresses are one decision: those of the later file replace the earlier ones.
-        Identity::Replaced => *items = more.collect(),
-        // Compose compares what the later file wrote with the long form of the earlier one, so a short form is new.
-        Identity::None if has_short_form(kind) => items.extend(more),
+        // Compose compares items as they are written, and brings each file into its long form before the next.
         Identity::None | Identity::Distinct => {
             for item in more {
-                if !items.iter().any(|earlier| earlier.is_same_as(&item)) {
+                if !items.iter().any(|earlier| earlier.short == item.short && earlier.is_same_as(&item)) {
                     items.push(item);
                 }
             }

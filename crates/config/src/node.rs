@@ -17,6 +17,10 @@ pub struct Node {
     pub tag: Option<MergeTag>,
     /// Where the value stood that this one replaced in a merge.
     pub replaced: Option<Span>,
+    /// Whether it was written in a short form, as long as its own file is being read.
+    pub short: bool,
+    /// Whether part of it was left out after it had been reported, so that nothing must be said to be missing.
+    pub broken: bool,
 }
 
 /// Compose's own tags for merges (Compose Specification, "Merge").
@@ -41,10 +45,21 @@ pub enum Value {
     Float(f64),
     /// Text.
     Text(String),
+    /// A date, which a plain YAML scalar may be.
+    Date(Box<Date>),
     /// A sequence.
     List(Vec<Node>),
     /// A mapping.
     Map(Map),
+}
+
+/// A date, in the two ways in which Go writes it: where Compose wants text, and in JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Date {
+    /// `2024-01-31 12:00:00 +0000 UTC`.
+    pub text: String,
+    /// `2024-01-31T12:00:00Z`.
+    pub json: String,
 }
 
 /// A mapping by key.
@@ -69,7 +84,7 @@ impl Entry {
 impl Node {
     /// A node without tag.
     pub fn new(value: Value, span: Span) -> Self {
-        Self { value, span, tag: None, replaced: None }
+        Self { value, span, tag: None, replaced: None, short: false, broken: false }
     }
 
     /// A text node.
@@ -214,6 +229,7 @@ impl Node {
     pub fn scalar_text(&self) -> Option<String> {
         match &self.value {
             Value::Text(text) => Some(text.clone()),
+            Value::Date(date) => Some(date.text.clone()),
             Value::Bool(flag) => Some(flag.to_string()),
             Value::Int(number) => Some(number.to_string()),
             Value::Float(number) => Some(float_text(*number)),
@@ -228,6 +244,7 @@ impl Node {
             Value::Bool(_) => "a boolean",
             Value::Int(_) | Value::Float(_) => "a number",
             Value::Text(_) => "text",
+            Value::Date(_) => "a date",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
         }

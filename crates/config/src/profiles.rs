@@ -1,14 +1,16 @@
 //! Which services are in (Compose Specification, "Profiles"), and which resources that leaves in use.
 
 use crate::diagnostic::{Code, Diagnostic, Sink};
-use crate::node::Node;
+use crate::node::{Map, Node};
 use crate::suggest;
 use std::collections::BTreeSet;
 
 /// Profiles and what they left out.
 pub struct Chosen {
     /// Services that no active profile asks for.
-    pub disabled: Vec<String>,
+    pub disabled: Map,
+    /// Every job, whatever its profiles.
+    pub jobs: BTreeSet<String>,
     /// Every profile of the file, sorted.
     pub known: Vec<String>,
 }
@@ -53,20 +55,21 @@ pub fn choose(
         let own = profiles_of(node);
         own.is_empty() || active.contains("*") || own.iter().any(|p| active.contains(p))
     };
+    let jobs = tree.entries("jobs").map(|(name, _)| name.clone()).collect();
     if let Some(jobs) = tree.get_mut("jobs").and_then(Node::as_map_mut) {
         jobs.retain(|_, entry| is_in(&entry.node));
     }
-    let mut disabled = vec![];
+    let mut disabled = Map::new();
     if let Some(services) = tree.get_mut("services").and_then(Node::as_map_mut) {
         services.retain(|name, entry| {
             let is_in = is_in(&entry.node);
             if !is_in {
-                disabled.push(name.clone());
+                disabled.insert(name.clone(), entry.clone());
             }
             is_in
         });
     }
-    Chosen { disabled, known: known.into_iter().collect() }
+    Chosen { disabled, jobs, known: known.into_iter().collect() }
 }
 
 /// Takes the networks, volumes, secrets, configs and models out that no service uses.

@@ -2,8 +2,9 @@
 //! programs see the same value.
 //!
 //! `yes`, `no`, `on` and `off` are text (YAML 1.2); `0777` and `0o777` are octal; `1_000` is a thousand;
-//! dates are text.
+//! dates are dates (`date`).
 
+use crate::date;
 use crate::node::Value;
 
 /// Reads a plain (unquoted) scalar.
@@ -15,7 +16,7 @@ pub fn resolve(text: &str) -> Value {
         ".nan" | ".NaN" | ".NAN" => Value::Float(f64::NAN),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Value::Float(f64::INFINITY),
         "-.inf" | "-.Inf" | "-.INF" => Value::Float(f64::NEG_INFINITY),
-        _ => number(text).unwrap_or_else(|| Value::Text(text.to_owned())),
+        _ => number(text).or_else(|| date::parse(text)).unwrap_or_else(|| Value::Text(text.to_owned())),
     }
 }
 
@@ -96,8 +97,7 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_value_and_is_text() {
-        for text in
-            ["yes", "on", "No", "1.2.3", "80:80", "2024-01-01", "-", "+", ".", "1e", "0x", "5m", "1_a"]
+        for text in ["yes", "on", "No", "1.2.3", "80:80", "24-01-01", "-", "+", ".", "1e", "0x", "5m", "1_a"]
         {
             assert_eq!(resolve(text), Value::Text(text.to_owned()));
         }

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Code, Diagnostic, Sink, Texts};
 use crate::dotenv::Variables;
-use crate::environment::{Environment, read_file};
+use crate::environment::{EnvFile, Environment, read_file};
 use crate::node::{Entry, KeyPath, Node, Value};
 use crate::short::fields;
 use std::path::Path;
@@ -46,8 +46,9 @@ fn environment(
             continue;
         }
         let format = file.get_text("format").unwrap_or_default();
+        let asked = EnvFile { path: file_path, format, asked_at: Some(file.span) };
         let lookup = |name: &str| env.get(name).or_else(|| own.get(name).cloned());
-        read_file(file_path, format, &mut variables, &lookup, env.source(), texts, sink);
+        read_file(&asked, &mut variables, &lookup, env.source(), texts, sink);
     }
     put_missing(service, "environment", variables);
 }
@@ -57,7 +58,9 @@ fn labels(service: &mut Node, env: &Environment<'_>, path: &KeyPath, texts: &mut
     for (index, file) in service.items("label_file").iter().enumerate() {
         let Some(file_path) = file.as_text().map(Path::new) else { continue };
         if env.source().is_file(file_path) {
-            read_file(file_path, "", &mut variables, &|_| None, env.source(), texts, sink);
+            let earlier = variables.clone();
+            let asked = EnvFile { path: file_path, format: "", asked_at: Some(file.span) };
+            read_file(&asked, &mut variables, &|name| earlier.get(name).cloned(), env.source(), texts, sink);
         } else {
             let message = format!("the label file {} does not exist", file_path.display());
             let path = path.key("label_file").index(index);

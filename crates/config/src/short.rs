@@ -11,12 +11,14 @@ use crate::shape::Short;
 pub fn lengthen(node: &mut Node, form: Short, path: &KeyPath, sink: &mut Sink) -> bool {
     let span = node.span;
     let text = node.as_text().map(str::to_owned);
+    node.short = text.is_some();
     match (form, text) {
         (Short::BuildContext, Some(text)) => node.value = fields(span, [("context", Value::Text(text))]),
         (Short::Extends, Some(text)) => node.value = fields(span, [("service", Value::Text(text))]),
         (Short::Grant, Some(text)) => node.value = fields(span, [("source", Value::Text(text))]),
         (Short::Schedule, Some(text)) => node.value = fields(span, [("cron", Value::Text(text))]),
         (Short::EnvFile, Some(text)) => node.value = fields(span, [("path", Value::Text(text))]),
+        (Short::Include, None) => return include(node, path, sink),
         (Short::Include, Some(text)) => {
             let path = Value::List(vec![Node::text(text, span)]);
             node.value = fields(span, [("path", path)]);
@@ -53,6 +55,21 @@ pub fn lengthen(node: &mut Node, form: Short, path: &KeyPath, sink: &mut Sink) -
         (Short::Port, Some(_)) | (_, None) => {}
         (_, Some(_)) => return wrong_type(node, "a list or a mapping", path, sink),
     }
+    true
+}
+
+/// The long form of an item of `include`. Compose ignores keys that it does not know there.
+fn include(node: &mut Node, path: &KeyPath, sink: &mut Sink) -> bool {
+    let Some(map) = node.as_map_mut() else { return true };
+    map.retain(|name, entry| {
+        let is_known = matches!(name.as_str(), "path" | "project_directory" | "env_file");
+        if !is_known {
+            let finding = Diagnostic::warning(Code::UnknownKey, format!("unknown key `{name}` is ignored"));
+            let help = "known here: `path`, `project_directory`, `env_file`";
+            sink.push(finding.at(entry.key_span).path(path.key(name)).help(help));
+        }
+        is_known
+    });
     true
 }
 
@@ -104,6 +121,20 @@ fn device(node: &mut Node, text: &str, path: &KeyPath, sink: &mut Sink) -> bool 
         [("source", value(source)), ("target", value(target)), ("permissions", value(permissions))];
     node.value = fields(node.span, fields_of);
     true
+}
+
+/// `build.ssh` names agent sockets; all but `default` need a path.
+pub fn ssh(node: &Node, path: &KeyPath, sink: &mut Sink) -> bool {
+    let entries = node.as_map().into_iter().flatten();
+    let without = |(name, e): &(&String, &Entry)| {
+        name.as_str() != "default" && e.node.as_text().is_some_and(str::is_empty) && e.key_span == e.node.span
+    };
+    match entries.into_iter().find(without) {
+        Some((name, entry)) => {
+            invalid(&entry.node, format!("`{name}` needs a path: write `{name}=./path`"), path, sink)
+        }
+        None => true,
+    }
 }
 
 /// `external: true`. The old mapping with a name is understood by the caller, which sees the whole resource.

@@ -4,10 +4,12 @@
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('-', "_");
     // A third of the letters may be wrong: `enviroment`, `port`, `dependson`, but not `foo`.
-    let most = (word.chars().count() / 3).clamp(1, 4);
+    // Of one or two letters none may be wrong: that would be another name.
+    let length = word.chars().count();
+    let most = if length < 3 { 0 } else { (length / 3).min(4) };
     known
         .into_iter()
-        .map(|candidate| (distance(&word, &candidate.replace('-', "_")), candidate))
+        .map(|candidate| (distance(&word, &candidate.to_ascii_lowercase().replace('-', "_")), candidate))
         .filter(|(distance, _)| *distance <= most)
         .min()
         .map(|(_, candidate)| candidate)
@@ -39,7 +41,7 @@ mod tests {
 
     #[test]
     fn slips_are_recognised_and_strangers_are_not() {
-        let known = ["environment", "ports", "depends_on", "image", "expose"];
+        let known = ["b", "environment", "ports", "depends_on", "image", "expose"];
         let cases = [
             ("enviroment", Some("environment")),
             ("port", Some("ports")),
@@ -47,6 +49,7 @@ mod tests {
             ("iamge", Some("image")),
             ("depends-on", Some("depends_on")),
             ("foo", None),
+            ("a", None),
         ];
         for (word, expected) in cases {
             assert_eq!(closest(word, known), expected, "{word}");

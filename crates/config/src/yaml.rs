@@ -341,7 +341,7 @@ mod tests {
 
     fn read(text: &str) -> (Vec<Node>, Vec<Diagnostic>, Texts) {
         let mut texts = Texts::default();
-        let file = texts.add(Path::new("/p/compose.yaml"), text.to_owned());
+        let file = texts.add(Path::new("/p/compose.yaml"), text.to_owned(), None);
         let mut sink = Sink::default();
         let documents = parse(file, &texts, &mut sink);
         (documents, sink.finish(), texts)

@@ -5,8 +5,9 @@
 mod support;
 
 use mainstay_config::{Diagnostic, Loaded};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use support::{cases, corpus};
+use support::{Corpus, corpus};
 
 /// A finding as one line and its remarks, without directories.
 fn show(finding: &Diagnostic, loaded: &Loaded) -> String {
@@ -33,28 +34,35 @@ fn show(finding: &Diagnostic, loaded: &Loaded) -> String {
     if let Some(help) = &finding.help {
         writeln!(text, "  help: {help}").unwrap();
     }
-    text.replace(&corpus().display().to_string(), "[corpus]")
+    text
 }
 
 #[test]
 fn findings_are_as_recorded() {
-    let mut all = String::new();
-    for case in cases() {
+    let corpus = Corpus::open();
+    let mut all: BTreeMap<String, String> = BTreeMap::new();
+    // What is not in force yet is said of most valid topics; that changes with every version.
+    for case in corpus.cases.iter().filter(|case| !case.name.starts_with("topics/valid/")) {
         let loaded = case.load();
         if loaded.diagnostics.is_empty() {
             continue;
         }
-        writeln!(all, "=== {}", case.name).unwrap();
+        let topic = case.name.strip_prefix("topics/").and_then(|name| name.rsplit_once('/'));
+        let topic = topic.map_or("findings".to_owned(), |(topic, _)| topic.replace('/', "-"));
+        let text = all.entry(topic).or_default();
+        writeln!(text, "=== {}", case.name).unwrap();
         for finding in &loaded.diagnostics {
-            all.push_str(&show(finding, &loaded));
+            text.push_str(&corpus.without_directories(&show(finding, &loaded)));
         }
     }
-    insta::assert_snapshot!("findings", all);
+    for (topic, text) in all {
+        insta::assert_snapshot!(topic, text);
+    }
 }
 
 #[test]
 fn our_own_stacks_are_as_recorded() {
-    for case in cases().into_iter().filter(|c| c.name.starts_with("ours/")) {
+    for case in Corpus::open().cases.into_iter().filter(|c| c.name.starts_with("ours/")) {
         let loaded = case.load();
         assert_eq!(
             loaded.stack.is_none(),
@@ -71,7 +79,8 @@ fn our_own_stacks_are_as_recorded() {
 
 #[test]
 fn every_error_has_a_place_a_path_or_names_a_file() {
-    for case in cases() {
+    let corpus = Corpus::open();
+    for case in &corpus.cases {
         let loaded = case.load();
         for finding in &loaded.diagnostics {
             let is_placed = finding.span.is_some() || finding.code.id().starts_with("C00");

@@ -7,7 +7,7 @@ mod support;
 use mainstay_config::{Loaded, MapSource, Request, load};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
-use support::cases;
+use support::Corpus;
 
 fn read(bytes: &[u8]) -> Loaded {
     let source = MapSource::default().file("/p/compose.yaml", bytes).file("/p/.env", "A=1\n").set("B", "b");
@@ -17,7 +17,7 @@ fn read(bytes: &[u8]) -> Loaded {
 /// Texts of the corpus, to be mutated.
 fn texts() -> Vec<Vec<u8>> {
     let mut texts = vec![];
-    for case in cases() {
+    for case in Corpus::open().cases {
         let loaded = case.load();
         texts.extend(loaded.texts.iter().map(|t| t.text.clone().into_bytes()));
     }

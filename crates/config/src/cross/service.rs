@@ -26,6 +26,8 @@ pub fn report(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
         }
     }
     addresses(service, path, sink);
+    platforms(service, path, sink);
+    watch(service, path, sink);
     pull_policy(service, path, sink);
     limits_agree(service, path, sink);
     copies(service, path, sink);
@@ -37,7 +39,14 @@ fn nothing_to_run(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
     let service = &entry.node;
     let has = |key: &str| service.get(key).is_some();
     let words = |key: &str| !service.items(key).is_empty();
-    if has("image") || has("build") || has("provider") || words("command") || words("entrypoint") {
+    if service.is_null()
+        || service.broken
+        || has("image")
+        || has("build")
+        || has("provider")
+        || words("command")
+        || words("entrypoint")
+    {
         return;
     }
     if service.get("x-mainstay").is_some_and(|ours| ours.get("static").is_some()) {
@@ -63,6 +72,30 @@ fn addresses(service: &Node, path: &KeyPath, sink: &mut Sink) {
             sink.push(
                 Diagnostic::error(Code::BadMount, "a bind mount needs a `source`").about(mount).path(path),
             );
+        }
+    }
+}
+
+/// What a service runs on must be among what it is built for.
+fn platforms(service: &Node, path: &KeyPath, sink: &mut Sink) {
+    let platforms = service.get("build").map(|build| build.items("platforms")).unwrap_or_default();
+    let Some(platform) = service.get("platform").filter(|_| !platforms.is_empty()) else { return };
+    if platform.as_text() != Some("") && !platforms.iter().any(|built| built.is_same_as(platform)) {
+        let message = "the platform of the service is not one that its image is built for";
+        let finding = Diagnostic::error(Code::Conflict, message).about(platform).path(path.key("platform"));
+        sink.push(finding.note("the platforms it is built for are here", platforms[0].span));
+    }
+}
+
+/// What is copied needs a place in the container.
+fn watch(service: &Node, path: &KeyPath, sink: &mut Sink) {
+    let rules = service.get("develop").map(|develop| develop.items("watch")).unwrap_or_default();
+    for (index, rule) in rules.iter().enumerate() {
+        let has_target = rule.get_text("target").is_some_and(|target| !target.is_empty());
+        if !has_target && !rule.broken && !matches!(rule.get_text("action"), Some("rebuild" | "restart")) {
+            let path = path.key("develop").key("watch").index(index);
+            let message = "this action copies files, and there is no `target` to copy them to";
+            sink.push(Diagnostic::error(Code::MissingKey, message).about(rule).path(path));
         }
     }
 }

@@ -10,7 +10,7 @@ use mainstay_model::{ConfigHash, ConfigPiece, Secret, sha256};
 
 /// Keys of a service that are part of its hash, in the order in which they are hashed: that in which Compose printed
 /// them before it told services, jobs and hooks apart.
-const ORDER: [&str; 86] = [
+const ORDER: [&str; 87] = [
     "annotations",
     "attach",
     "develop",
@@ -43,6 +43,7 @@ const ORDER: [&str; 86] = [
     "provider",
     "environment",
     "expose",
+    "extends",
     "external_links",
     "extra_hosts",
     "group_add",

@@ -58,10 +58,11 @@ pub fn project(name: &str, tree: &Node) -> Printed {
     Printed::Object(out)
 }
 
-/// A service. Its `env_file` has become part of its `environment`.
+/// A service. Its `env_file` has become part of its `environment`; where it still has `extends`, the service that it
+/// extends is empty.
 pub fn service(node: &Node) -> Printed {
     let mut fields = object(node, &SERVICE);
-    fields.retain(|(name, _)| name != "env_file" && name != "extends");
+    fields.retain(|(name, _)| name != "env_file");
     Printed::Object(fields)
 }
 
@@ -106,19 +107,36 @@ fn object(node: &Node, shape: &Object) -> Vec<(String, Printed)> {
 /// `None`: what an absent key means, so it is left out.
 fn print(node: &Node, kind: &Kind) -> Option<Printed> {
     let printed = match (kind, &node.value) {
-        (Kind::Text | Kind::Word(_) | Kind::Loose, Value::Text(text)) if text.is_empty() => return None,
-        (Kind::OptOut, Value::Bool(true)) => return None,
-        (Kind::Flag, Value::Bool(false)) | (Kind::Whole | Kind::Size | Kind::Bytes, Value::Int(0)) => {
+        (Kind::Text | Kind::Word(_) | Kind::Loose | Kind::TextOrFlag, Value::Text(text))
+            if text.is_empty() =>
+        {
             return None;
         }
-        (Kind::Size | Kind::Bytes, Value::Int(size)) => Printed::Text(size.to_string()),
+        (Kind::OptOut, Value::Bool(true)) => return None,
+        (Kind::Flag | Kind::Switch, Value::Bool(false))
+        | (
+            Kind::Whole
+            | Kind::Between(..)
+            | Kind::Number
+            | Kind::Integer
+            | Kind::Size
+            | Kind::Bytes
+            | Kind::BytesOrFraction,
+            Value::Int(0),
+        ) => return None,
+        (Kind::Size | Kind::Bytes | Kind::BytesOrFraction, Value::Int(size)) => {
+            Printed::Text(size.to_string())
+        }
+        (Kind::TextOrList, Value::Text(_)) => Printed::List(vec![anything(node)]),
+        (Kind::TextOrList, Value::List(items)) if items.is_empty() => return None,
         (Kind::Mode, Value::Int(mode)) => Printed::Text(format!("0{mode:o}")),
         (Kind::Real, Value::Int(0)) => return None,
         (Kind::Short(Short::Ulimit, _), Value::Int(0)) => Printed::Object(vec![]),
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // That is the point.
         (Kind::Real, Value::Int(number)) => Printed::Single(*number as f32),
         (Kind::Real, Value::Float(number)) => return single(*number),
-        (Kind::Duration, Value::Text(text)) => match units::duration(text) {
+        (Kind::Duration | Kind::Pause, Value::Text(text)) => match units::duration(text) {
+            Ok(duration) if duration.is_zero() && matches!(kind, Kind::Pause) => return None,
             Ok(duration) => Printed::Text(units::duration_text(duration)),
             Err(_) => Printed::Text(text.clone()),
         },
@@ -127,6 +145,7 @@ fn print(node: &Node, kind: &Kind) -> Option<Printed> {
         }
         (Kind::Capital(shape), Value::Map(_)) => capital(object(node, shape)),
         (Kind::Ssh, Value::Map(map)) => return ssh(map),
+        (Kind::Short(Short::External, kind), _) => return print(node, kind),
         (Kind::Short(_, kind), Value::Map(_) | Value::List(_)) => return print(node, kind),
         (Kind::Map(item, _), Value::Map(map)) => return map_of(map, item),
         (Kind::Dict(unvalued), Value::Map(map)) => return dict(map, *unvalued),
@@ -218,6 +237,7 @@ fn anything(node: &Node) -> Printed {
         Value::Int(number) => Printed::Int(*number),
         Value::Float(number) => Printed::Float(*number),
         Value::Text(text) => Printed::Text(text.clone()),
+        Value::Date(date) => Printed::Text(date.json.clone()),
         Value::List(items) => Printed::List(items.iter().map(anything).collect()),
         Value::Map(map) => {
             Printed::Object(map.iter().map(|(name, entry)| (name.clone(), anything(&entry.node))).collect())

@@ -31,9 +31,9 @@ static PREFERENCE: Object = object(&[&[key("spread", Kind::Text)]]);
 
 static UPDATE_CONFIG: Object = object(&[&[
     key("parallelism", Kind::Count),
-    key("delay", Kind::Duration),
+    key("delay", Kind::Pause),
     key("failure_action", Kind::Text),
-    key("monitor", Kind::Duration),
+    key("monitor", Kind::Pause),
     key("max_failure_ratio", Kind::Real),
     key("order", Kind::Word(&["start-first", "stop-first"])),
 ]]);

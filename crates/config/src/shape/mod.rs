@@ -37,6 +37,22 @@ pub enum Kind {
     Count,
     /// A number, also as text.
     Real,
+    /// A whole number within these bounds, also as text. 0 is what an absent key means.
+    Between(i64, i64),
+    /// A number, not as text, whose fraction does not count.
+    Number,
+    /// A whole number, not as text.
+    Integer,
+    /// `true` or `false`, not as text.
+    Switch,
+    /// Text, or `true` or `false`, kept as text.
+    TextOrFlag,
+    /// Text, or a list of texts; kept as it is written until it is printed.
+    TextOrList,
+    /// A duration, where an absent key means none.
+    Pause,
+    /// Like `Bytes`, where a number with a fraction is possible and means nothing.
+    BytesOrFraction,
     /// A number of devices, or `all`.
     Devices,
     /// A size in bytes, as text such as `512m`.
@@ -107,8 +123,8 @@ pub enum Identity {
     Port,
     /// `env_file`: by `path`.
     Path,
-    /// IPAM pools: those of a later file replace all earlier ones.
-    Replaced,
+    /// Address pools: by subnet, in Compose's own way.
+    Pool,
 }
 
 /// What names a mapping may have.

@@ -94,7 +94,7 @@ static WATCH: Object = Object {
         key("exec", Kind::Embedded(&HOOK)),
         key("include", ONE_OR_TEXTS),
         key("ignore", ONE_OR_TEXTS),
-        key("initial_sync", Kind::Flag),
+        key("initial_sync", Kind::Switch),
     ]],
     required: &["path", "action"],
     extensible: true,

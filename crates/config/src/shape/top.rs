@@ -41,7 +41,7 @@ static MODEL: Object = Object {
     parts: &[&[
         key("name", Kind::Text),
         key("model", Kind::Text),
-        key("context_size", Kind::Whole),
+        key("context_size", Kind::Integer),
         key("runtime_flags", Kind::List(&Kind::Text, Identity::None)),
     ]],
     required: &["model"],
@@ -70,7 +70,7 @@ pub static NETWORK: Object = Object {
 
 static IPAM: Object = object(&[&[
     later("driver", Kind::Text),
-    key("config", Kind::List(&Kind::Object(&POOL), Identity::Replaced)),
+    key("config", Kind::List(&Kind::Object(&POOL), Identity::Pool)),
     later("options", Kind::Map(&Kind::Text, Names::Any)),
 ]]);
 static POOL: Object = object(&[&[

@@ -1,11 +1,13 @@
 //! The corpus as a list of cases, and the real file system as a source.
 //!
 //! A case is a file of `corpus/valid` or `corpus/invalid`, or a directory of `corpus/several` or
-//! `corpus/several_invalid`. A directory may hold `args` (arguments, one a line) and `env` (variables).
+//! `corpus/several_invalid`, or a section of a file of `corpus/topics` (see `topics`). A directory may hold `args`
+//! (arguments, one a line) and `env` (variables).
 
 #![allow(dead_code)]
 
 pub mod oracle;
+mod topics;
 
 use mainstay_config::{Loaded, ReadError, Request, Source, load};
 use std::collections::BTreeMap;
@@ -76,24 +78,51 @@ pub fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
 }
 
-/// Every case, sorted by name.
-pub fn cases() -> Vec<Case> {
-    let mut cases = vec![];
-    for (group, is_valid) in
-        [("valid", true), ("invalid", false), ("several", true), ("several_invalid", false), ("ours", false)]
-    {
-        for entry in std::fs::read_dir(corpus().join(group)).expect("the corpus is part of the repository") {
-            cases.push(case(group, &entry.unwrap().path(), is_valid));
+/// Every case, with the directory that those of topics are unpacked in.
+pub struct Corpus {
+    /// The cases, sorted by name.
+    pub cases: Vec<Case>,
+    directory: tempfile::TempDir,
+}
+
+impl Corpus {
+    /// Reads the whole corpus.
+    pub fn open() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut cases = topics::unpack(&directory.path().canonicalize().unwrap());
+        for (group, is_valid) in [
+            ("valid", true),
+            ("invalid", false),
+            ("several", true),
+            ("several_invalid", false),
+            ("ours", false),
+        ] {
+            for entry in
+                std::fs::read_dir(corpus().join(group)).expect("the corpus is part of the repository")
+            {
+                cases.push(case(group, &entry.unwrap().path(), is_valid));
+            }
         }
+        cases.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { cases, directory }
     }
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
-    cases
+
+    /// Text without the directories of this run.
+    pub fn without_directories(&self, text: &str) -> String {
+        let unpacked = self.directory.path().canonicalize().unwrap();
+        text.replace(&corpus().display().to_string(), "[corpus]")
+            .replace(&unpacked.display().to_string(), "[corpus]")
+    }
+}
+
+/// Variables that every case has.
+fn environment() -> BTreeMap<String, String> {
+    BTreeMap::from([("HOME".to_owned(), "/home/user".to_owned()), ("EMPTY".to_owned(), String::new())])
 }
 
 fn case(group: &str, path: &Path, is_valid: bool) -> Case {
     let name = format!("{group}/{}", path.file_stem().unwrap().to_string_lossy());
-    let mut env =
-        BTreeMap::from([("HOME".to_owned(), "/home/user".to_owned()), ("EMPTY".to_owned(), String::new())]);
+    let mut env = environment();
     if path.is_file() {
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
         let directory = path.parent().unwrap().to_path_buf();

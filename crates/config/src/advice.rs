@@ -1,0 +1,52 @@
+//! A way out for every kind of error, for findings that know no better one.
+
+use crate::diagnostic::Code;
+
+/// What to do about an error of this kind.
+pub fn on(code: Code) -> &'static str {
+    match code {
+        Code::NoFile => "name a file with -f, or create compose.yaml",
+        Code::Unreadable => "check its name and rights",
+        Code::SeveralFiles => "remove the others, or name files with -f",
+        Code::NoEnvFile => "create the file, or take its name out",
+        Code::EnvFileSyntax => "lines have the form NAME=value; quotes that open must close",
+        Code::StackName => "give another name with -p, or `name:` in the file",
+        Code::Syntax => "look at the quotes, brackets and indentation here and above",
+        Code::DuplicateKey => "remove one of them",
+        Code::UnknownAlias => "write `&name` before the value that is meant, above this line",
+        Code::TooLarge => "split the file, or copy less with aliases",
+        Code::KeyNotText => "write the key in quotes",
+        Code::BadMerge => "merge a mapping, or a list of mappings",
+        Code::BadValue => "remove it",
+        Code::BadTemplate => "a dollar sign that means itself is written `$$`",
+        Code::RequiredVariable | Code::UnsetVariable => "set it in `.env` or the environment",
+        Code::CannotMerge => "give it the same form in both files, or use `!override`",
+        Code::Extends => "name a service that is there, of a file that is there",
+        Code::Include => "name each file once",
+        Code::UnknownKey => "remove it, or begin it with `x-` to keep it for yourself",
+        Code::WrongType => "write it in the form that is asked for",
+        Code::InvalidValue => "write another value",
+        Code::MissingKey => "add it",
+        Code::NoEffect | Code::NotYet | Code::Obsolete => "it may be removed",
+        Code::NotSupported => "remove it, or run this service with `docker compose`",
+        Code::ContainerOnly => "give the service an image, or remove the key",
+        Code::BadPort => "the form is [HOST_ADDRESS:][HOST_PORT:]PORT[/PROTOCOL]",
+        Code::BadMount => "the form is [SOURCE:]TARGET[:OPTIONS]",
+        Code::BadCommand => "close the quote, or write a list of words",
+        Code::UnknownDependency => "add the service, or remove the dependency",
+        Code::Cycle => "remove one of these dependencies",
+        Code::UnknownNetwork => "declare it under top-level `networks:`",
+        Code::UnknownVolume => "declare it under top-level `volumes:`",
+        Code::UnknownFile => "declare it under top-level `secrets:` or `configs:`",
+        Code::UnknownModel => "declare it under top-level `models:`",
+        Code::ContainerName => "give each its own `container_name`, or none",
+        Code::PortTwice => "publish another port, or use routes",
+        Code::RouteTwice => "give one of them another host or path",
+        Code::RouteWithoutPort => "write `port:` in the route, or `expose:` the port",
+        Code::MountTwice => "mount one of them elsewhere, or remove it",
+        Code::Conflict => "keep one of them",
+        Code::NothingToRun => "give the service an `image`, a `build` or a `command`",
+        Code::UnknownLimit => "declare it under `x-mainstay: edge: limits:`",
+        Code::NoService => "name a service of the file",
+    }
+}

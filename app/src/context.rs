@@ -9,7 +9,7 @@ use crate::render;
 use crate::source::Host;
 use crate::terminal::Terminal;
 use mainstay_api::{Client, StackSummary};
-use mainstay_config::{Loaded, Request, Source};
+use mainstay_config::{Loaded, Request, Skip, Source};
 use mainstay_model::{ServiceName, Stack, StackName};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -48,6 +48,7 @@ impl Context {
                 env_files: env_file,
                 profiles: profile,
                 services: vec![],
+                skip: Skip::default(),
             },
             state_dir: place::state_dir(state_dir.as_deref()),
             json,

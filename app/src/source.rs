@@ -1,6 +1,8 @@
 //! The real file system and environment, as the stack file's reader sees them.
 
 use mainstay_config::{ReadError, Source};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -29,5 +31,11 @@ impl Source for Host {
 
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+
+    fn variables(&self) -> BTreeMap<String, String> {
+        let text =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        std::env::vars_os().filter_map(text).collect()
     }
 }

@@ -8,5 +8,5 @@ pub mod progress;
 pub mod stack;
 pub mod style;
 pub mod table;
+pub mod variables;
 pub mod words;
-pub mod yaml;

@@ -96,7 +96,8 @@ fn object(node: &mut Node, shape: &Object, path: &KeyPath, sink: &mut Sink) -> b
     true
 }
 
-fn unknown_key(name: &str, entry: &Entry, shape: &Object, path: &KeyPath, sink: &mut Sink) {
+/// Reports a key that `shape` does not have.
+pub fn unknown_key(name: &str, entry: &Entry, shape: &Object, path: &KeyPath, sink: &mut Sink) {
     let mut finding =
         Diagnostic::error(Code::UnknownKey, format!("unknown key `{name}`")).at(entry.key_span).path(path);
     let known = shape.keys().map(|k| k.name);

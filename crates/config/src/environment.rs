@@ -3,6 +3,8 @@
 use crate::diagnostic::{Code, Diagnostic, Sink, Span, Texts};
 use crate::dotenv::{self, Variables};
 use crate::source::{ReadError, Source};
+use mainstay_model::Secret;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Variables of a load. Those the program was started with come before those of files.
@@ -26,6 +28,14 @@ impl<'a> Environment<'a> {
             .cloned()
             .or_else(|| self.source.variable(name))
             .or_else(|| self.files.get(name).cloned())
+    }
+
+    /// All variables.
+    pub fn all(&self) -> BTreeMap<String, Secret> {
+        let mut all = self.files.clone();
+        all.extend(self.source.variables());
+        all.extend(self.own.clone());
+        all.into_iter().map(|(name, value)| (name, Secret::new(value))).collect()
     }
 
     /// Sets a variable above all others.

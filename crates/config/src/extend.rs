@@ -127,7 +127,8 @@ impl Chains<'_, '_> {
         for document in self.loader.read(&file_path, Some(name.span)) {
             let mut document = self.loader.checked(document)?;
             let lookup = |_: &str| None;
-            let view = normalise::Place { directory: &directory, home: home.as_deref(), lookup: &lookup };
+            let seen = self.loader.seen_from(&directory);
+            let view = normalise::Place { directory: &seen, home: home.as_deref(), lookup: &lookup };
             view.paths(&mut document);
             if let Some(more) = document.get_mut("services").and_then(Node::as_map_mut) {
                 services.append(more);

@@ -163,7 +163,8 @@ pub fn stack_name(
         }
         return name;
     }
-    let from_file = in_file.map(|n| normalised(&n)).filter(|n| !n.is_empty());
+    let as_written = request.skip.normalization;
+    let from_file = in_file.map(|n| if as_written { n } else { normalised(&n) }).filter(|n| !n.is_empty());
     let base = || directory.file_name().map(|n| normalised(&n.to_string_lossy())).unwrap_or_default();
     let name = from_file.unwrap_or_else(base);
     if name.is_empty() {

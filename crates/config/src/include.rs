@@ -57,6 +57,8 @@ fn one(
     let variables = variables(loader, item, directory, &own_directory);
     let outer = loader.env.with(variables);
     let outer = std::mem::replace(&mut loader.env, outer);
+    let seen = loader.seen_from(&own_directory);
+    let outer_root = std::mem::replace(&mut loader.root, own_directory.clone());
     let mut tree: Option<Node> = None;
     for file in &files {
         let mut including = including.to_vec();
@@ -72,11 +74,12 @@ fn one(
     }
     if let Some(tree) = &mut tree {
         let lookup = |name: &str| loader.env.get(name);
-        let view = normalise::Place { directory: &own_directory, home: home.as_deref(), lookup: &lookup };
+        let view = normalise::Place { directory: &seen, home: home.as_deref(), lookup: &lookup };
         view.paths(tree);
         view.environment(tree);
     }
     loader.env = outer;
+    loader.root = outer_root;
     tree
 }
 

@@ -31,6 +31,7 @@ mod ports;
 mod print;
 mod profiles;
 mod project;
+mod raw;
 mod request;
 mod resolve;
 mod scalar;
@@ -50,5 +51,7 @@ pub use diagnostic::{Code, Diagnostic, FileId, Note, Severity, Span, Text, Texts
 pub use load::load;
 pub use node::{Date, Entry, Map, MergeTag, Node, Value};
 pub use project::Project;
-pub use request::{Loaded, Request};
+pub use raw::{Raw, raw};
+pub use request::{Loaded, Request, Skip};
 pub use source::{MapSource, ReadError, Source};
+pub use template::Variable;

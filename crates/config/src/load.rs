@@ -14,32 +14,21 @@ use crate::node::{Entry, KeyPath, Node, Value};
 use crate::normalise;
 use crate::profiles;
 use crate::project::Project;
-use crate::request::{Loaded, Request};
+use crate::request::{Loaded, Request, Skip};
 use crate::resolve;
 use crate::shape::{Kind, TOP};
 use crate::source::Source;
-use crate::{extend, include, service_files, standing, template, yaml};
+use crate::{extend, include, paths, raw, service_files, standing, template, yaml};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Loads a stack.
 pub fn load(request: &Request, source: &dyn Source) -> Loaded {
-    let mut loader = Loader {
-        env: Environment::new(source),
-        texts: Texts::default(),
-        sink: Sink::default(),
-        warned: BTreeSet::new(),
-    };
-    let (project, stack) = match loader.project(request) {
-        Some(project) => {
-            let stack = loader.stack(&project);
-            (Some(project), stack)
-        }
-        None => (None, None),
-    };
-    let mut diagnostics = loader.sink.finish();
-    loader.texts.tell_origins(&mut diagnostics);
-    Loaded { stack, project, diagnostics, texts: loader.texts }
+    let mut loader = Loader::new(request, source);
+    let project = loader.project(request);
+    let stack = project.as_ref().filter(|_| request.skip == Skip::default()).and_then(|p| loader.stack(p));
+    let (diagnostics, texts) = loader.finish();
+    Loaded { stack, project, diagnostics, texts }
 }
 
 /// What the stages of a load share.
@@ -52,11 +41,50 @@ pub struct Loader<'a> {
     pub sink: Sink,
     /// Variables already reported as not set.
     pub warned: BTreeSet<String>,
+    /// What is left out.
+    pub skip: Skip,
+    /// The directory of the file that is being read, or of the one that includes it: relative paths are seen from
+    /// there.
+    pub root: PathBuf,
+    working_dir: PathBuf,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    /// A loader that has read nothing yet.
+    pub fn new(request: &Request, source: &'a dyn Source) -> Self {
+        Self {
+            env: Environment::new(source),
+            texts: Texts::default(),
+            sink: Sink::default(),
+            warned: BTreeSet::new(),
+            skip: request.skip,
+            root: PathBuf::new(),
+            working_dir: request.working_dir.clone(),
+        }
+    }
+
+    /// Everything that was found, and read.
+    pub fn finish(self) -> (Vec<Diagnostic>, Texts) {
+        let mut diagnostics = self.sink.finish();
+        self.texts.tell_origins(&mut diagnostics);
+        (diagnostics, self.texts)
+    }
+
+    /// How paths of files in another directory are written: from there, or, where paths stay relative, from the
+    /// project directory.
+    pub fn seen_from(&self, directory: &Path) -> PathBuf {
+        if self.skip.paths { paths::relative(&self.root, directory) } else { directory.to_path_buf() }
+    }
+
     fn project(&mut self, request: &Request) -> Option<Project> {
+        let (tree, name, place) = self.merged(request)?;
+        self.consistent(tree, &name, place, request)
+    }
+
+    /// All files merged, with the name of the stack and where it lives.
+    pub fn merged(&mut self, request: &Request) -> Option<(Node, String, Place)> {
         let place = files::locate(request, &mut self.env, &mut self.texts, &mut self.sink)?;
+        self.root.clone_from(&place.directory);
         let documents: Vec<(PathBuf, Node)> = place
             .files
             .iter()
@@ -84,25 +112,42 @@ impl Loader<'_> {
             // What could not be read would only be reported again as missing.
             return None;
         }
-        self.finish(tree, &name, place, request)
+        Some((tree, name, place))
+    }
+
+    /// Fills in what is implied, and makes paths absolute.
+    pub fn normalise(&mut self, tree: &mut Node, name: &str, directory: &Path) {
+        let home = self.env.get("HOME");
+        let raw = self.skip.interpolation;
+        let lookup = |name: &str| self.env.get(name).filter(|_| !raw);
+        let view = normalise::Place { directory, home: home.as_deref(), lookup: &lookup };
+        view.defaults(tree);
+        if !self.skip.paths {
+            view.paths(tree);
+        }
+        if !self.skip.normalization {
+            view.implied(tree, name);
+        }
+        if !self.skip.env_files {
+            view.environment(tree);
+        }
     }
 
     /// Everything after merging.
-    fn finish(&mut self, mut tree: Node, name: &str, place: Place, request: &Request) -> Option<Project> {
+    fn consistent(&mut self, mut tree: Node, name: &str, place: Place, request: &Request) -> Option<Project> {
         let root = Entry::new(tree.clone());
         complete(&root, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
-        let home = self.env.get("HOME");
-        let lookup = |name: &str| self.env.get(name);
-        let view = normalise::Place { directory: &place.directory, home: home.as_deref(), lookup: &lookup };
-        view.paths(&mut tree);
-        view.implied(&mut tree, name);
-        normalise::exclusions(&tree, &mut self.sink);
+        self.normalise(&mut tree, name, &place.directory);
+        cross::exclusions(&tree, &mut self.sink);
         let given = if request.profiles.is_empty() { None } else { Some(request.profiles.as_slice()) };
         let from_env = self.env.get("COMPOSE_PROFILES").unwrap_or_default();
         let chosen = profiles::choose(&mut tree, given, &from_env, &request.services, &mut self.sink);
-        cross::references(&tree, &chosen.disabled, &chosen.jobs, &mut self.sink);
+        if !self.skip.consistency {
+            cross::references(&tree, &chosen.disabled, &chosen.jobs, &mut self.sink);
+        }
         profiles::drop_unused(&mut tree);
-        service_files::merge_in(&mut tree, &self.env, &mut self.texts, &mut self.sink);
+        let seen_from = self.working_dir.clone();
+        service_files::merge_in(&mut tree, self, &seen_from);
         if self.sink.errors() > 0 {
             return None;
         }
@@ -114,6 +159,7 @@ impl Loader<'_> {
             disabled: chosen.disabled.into_keys().collect(),
             profiles: chosen.known,
             default_platform: self.env.get("DOCKER_DEFAULT_PLATFORM").filter(|p| !p.is_empty()),
+            environment: self.env.all(),
         })
     }
 
@@ -136,13 +182,15 @@ impl Loader<'_> {
             }
         };
         let file = self.texts.add(path, text, by);
-        let documents = yaml::parse(file, &self.texts, &mut self.sink);
-        documents.into_iter().filter(|d| !d.is_null()).collect()
+        yaml::parse(file, &self.texts, &mut self.sink)
     }
 
     /// `name:` of the last file that has one, interpolated.
     fn name_in_files(&mut self, documents: &[(PathBuf, Node)]) -> Option<String> {
         let name = documents.iter().rev().find_map(|(_, d)| d.get_text("name").filter(|n| !n.is_empty()))?;
+        if self.skip.interpolation {
+            return Some(name.to_owned());
+        }
         let lookup = |name: &str| self.env.get(name);
         // What is wrong with it is reported when the whole file is interpolated.
         template::expand(name, &lookup).ok().map(|expanded| expanded.text)
@@ -165,10 +213,17 @@ impl Loader<'_> {
             self.sink.push(Diagnostic::error(Code::WrongType, message).at(document.span));
             return None;
         }
-        self.interpolate(&mut document);
+        if !self.skip.interpolation {
+            self.interpolate(&mut document);
+        }
         name_of_external(&mut document, &mut self.sink);
         adopted_extensions(&mut document, &mut self.sink);
-        check(&mut document, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
+        let (kind, root) = (Kind::Object(&TOP), KeyPath::root());
+        if self.skip.interpolation {
+            raw::lengthen(&mut document, &kind, &root, &mut self.sink);
+        } else {
+            check(&mut document, &kind, &root, &mut self.sink);
+        }
         Some(document)
     }
 

@@ -25,6 +25,11 @@ pub fn merge(base: Node, over: Node, kind: &Kind, path: &KeyPath, sink: &mut Sin
         Kind::Short(Short::Gpus, _) if base.short => replaced(&base, over),
         Kind::Short(Short::Gpus, _) if over.short && !base.is_null() => cannot(base, &over, path, sink),
         Kind::Short(_, kind) => merge(base, over, kind, path, sink),
+        // As they are written, before anything is interpolated.
+        Kind::Dict(_) | Kind::Hosts if over.short => key_values(base, over, matches!(kind, Kind::Hosts)),
+        Kind::OneOrList(..) if base.as_text().is_some() || over.as_text().is_some() => {
+            by_shape(listed(base), listed(over), kind, path, sink)
+        }
         Kind::Variant(key, _) if is_other_variant(&base, &over, key) => replaced(&base, over),
         _ => by_shape(base, over, kind, path, sink),
     }
@@ -138,6 +143,36 @@ fn by_shape(mut base: Node, mut over: Node, kind: &Kind, path: &KeyPath, sink: &
             replaced(&base, over)
         }
     }
+}
+
+/// One text as a list of it.
+fn listed(node: Node) -> Node {
+    match node.value {
+        Value::Text(_) => Node::new(Value::List(vec![Node { tag: None, ..node.clone() }]), node.span),
+        _ => node,
+    }
+}
+
+/// Mappings and lists of `key=value` into one list, one item a key, or, for hosts, one an address.
+fn key_values(base: Node, over: Node, is_hosts: bool) -> Node {
+    let span = base.span;
+    let pair = |(name, entry): (String, Entry)| match (&entry.node.value, entry.node.scalar_text()) {
+        (Value::List(items), _) => {
+            let texts = items.iter().filter_map(Node::scalar_text);
+            texts.map(|text| Node::text(format!("{name}={text}"), entry.node.span)).collect()
+        }
+        (_, Some(value)) => vec![Node::text(format!("{name}={value}"), entry.node.span)],
+        (_, None) => vec![Node::text(name, entry.node.span)],
+    };
+    let items = |node: Node| match node.value {
+        Value::List(items) => items,
+        Value::Map(map) => map.into_iter().flat_map(pair).collect(),
+        _ => vec![],
+    };
+    let mut all = items(base);
+    all.extend(items(over));
+    unite(&mut all, if is_hosts { Identity::Whole } else { Identity::BeforeEquals });
+    Node::new(Value::List(all), span)
 }
 
 /// Reports two values that do not go together; the earlier one stays.

@@ -1,10 +1,10 @@
 //! The merged tree with every default of the Compose Specification filled in, paths made absolute, and what is
 //! implied spelled out: names of networks and volumes, the default network, dependencies.
 
-use crate::diagnostic::{Code, Diagnostic, Sink, Span};
+use crate::diagnostic::Span;
 use crate::inherit;
 use crate::mounts;
-use crate::node::{Entry, KeyPath, Map, Node, Value};
+use crate::node::{Entry, Map, Node, Value};
 use crate::paths;
 use crate::short::fields;
 use std::path::Path;
@@ -118,13 +118,32 @@ impl Place<'_> {
     /// Gives variables of services without value that of the environment.
     pub fn environment(&self, tree: &mut Node) {
         for (_, entry) in tree.entries_mut("services") {
-            if let Some(environment) = entry.node.get_mut("environment").and_then(Node::as_map_mut) {
-                self.inherit(environment);
+            match entry.node.get_mut("environment").map(|node| &mut node.value) {
+                Some(Value::Map(map)) => self.inherit(map),
+                // As written, where nothing is interpolated.
+                Some(Value::List(items)) => {
+                    for item in items {
+                        let Some(name) = item.as_text().filter(|name| !name.contains('=')) else { continue };
+                        if let Some(value) = (self.lookup)(name) {
+                            item.value = text(format!("{name}={value}"));
+                        }
+                    }
+                }
+                _ => {}
             }
         }
     }
 
-    /// Fills in what is implied, in a tree whose paths are absolute.
+    /// Fills in the defaults of keys that are there.
+    pub fn defaults(&self, tree: &mut Node) {
+        for kind in CONTAINERS {
+            for (_, entry) in tree.entries_mut(kind) {
+                defaults(&mut entry.node);
+            }
+        }
+    }
+
+    /// Spells out what is implied.
     pub fn implied(&self, tree: &mut Node, name: &str) {
         default_network(tree);
         for kind in CONTAINERS {
@@ -149,51 +168,26 @@ impl Place<'_> {
             service.put("pull_policy", text("missing"));
         }
         if let Some(build) = service.get_mut("build") {
-            build.put_default("context", text(self.directory.to_string_lossy()));
             if build.get("dockerfile").is_none() && build.get("dockerfile_inline").is_none() {
                 build.put("dockerfile", text("Dockerfile"));
             }
-            if let Some(args) = build.get_mut("args").and_then(Node::as_map_mut) {
-                self.inherit(args);
-                args.retain(|_, entry| !entry.node.is_null());
+            match build.get_mut("args").map(|node| &mut node.value) {
+                Some(Value::Map(args)) => {
+                    self.inherit(args);
+                    args.retain(|_, entry| !entry.node.is_null());
+                }
+                Some(Value::List(items)) => {
+                    items.retain(|item| item.as_text().is_none_or(|text| text.contains('=')));
+                }
+                _ => {}
             }
         }
         if let Some(environment) = service.get_mut("environment").and_then(Node::as_map_mut) {
             self.inherit(environment);
         }
-        for port in service.items_mut("ports") {
-            port.put_default("protocol", text("tcp"));
-            port.put_default("mode", text("ingress"));
-        }
-        for secret in service.items_mut("secrets") {
-            let target = format!("/run/secrets/{}", secret.get_text("source").unwrap_or_default());
-            secret.put_default("target", text(target));
-        }
         for mount in service.items_mut("volumes") {
-            if let Some(bind) = mount.get_mut("bind") {
-                bind.put_default("create_host_path", Value::Bool(true));
-            }
             if let Some(target) = mount.get_text("target").map(mounts::clean) {
                 mount.put("target", text(target));
-            }
-        }
-        for file in service.items_mut("env_file") {
-            file.put_default("required", Value::Bool(true));
-        }
-        for (_, entry) in service.entries_mut("depends_on") {
-            entry.node.put_default("required", Value::Bool(true));
-        }
-        let scale = service.get_int("scale");
-        if let (Some(scale), Some(deploy)) = (scale, service.get_mut("deploy")) {
-            deploy.put_default("replicas", Value::Int(scale));
-        }
-        for request in service.items_mut("gpus") {
-            default_count(request);
-        }
-        let devices = service.get_mut("deploy").and_then(|d| d.get_mut("resources"));
-        if let Some(reservations) = devices.and_then(|r| r.get_mut("reservations")) {
-            for request in reservations.items_mut("devices") {
-                default_count(request);
             }
         }
         implied_dependencies(service);
@@ -206,6 +200,45 @@ impl Place<'_> {
             if let Some(value) = (self.lookup)(name) {
                 entry.node.value = text(value);
             }
+        }
+    }
+}
+
+/// Defaults of the keys of a service.
+fn defaults(service: &mut Node) {
+    if let Some(build) = service.get_mut("build") {
+        build.put_default("context", text("."));
+    }
+    for port in service.items_mut("ports") {
+        port.put_default("protocol", text("tcp"));
+        port.put_default("mode", text("ingress"));
+    }
+    for secret in service.items_mut("secrets") {
+        let target = format!("/run/secrets/{}", secret.get_text("source").unwrap_or_default());
+        secret.put_default("target", text(target));
+    }
+    for mount in service.items_mut("volumes") {
+        if let Some(bind) = mount.get_mut("bind") {
+            bind.put_default("create_host_path", Value::Bool(true));
+        }
+    }
+    for file in service.items_mut("env_file") {
+        file.put_default("required", Value::Bool(true));
+    }
+    for (_, entry) in service.entries_mut("depends_on") {
+        entry.node.put_default("required", Value::Bool(true));
+    }
+    let scale = service.get_int("scale");
+    if let (Some(scale), Some(deploy)) = (scale, service.get_mut("deploy")) {
+        deploy.put_default("replicas", Value::Int(scale));
+    }
+    for request in service.items_mut("gpus") {
+        default_count(request);
+    }
+    let devices = service.get_mut("deploy").and_then(|d| d.get_mut("resources"));
+    if let Some(reservations) = devices.and_then(|r| r.get_mut("reservations")) {
+        for request in reservations.items_mut("devices") {
+            default_count(request);
         }
     }
 }
@@ -268,83 +301,6 @@ fn default_network(tree: &mut Node) {
         let networks = tree.get_mut("networks").and_then(Node::as_map_mut);
         if let Some(networks) = networks.filter(|n| !n.contains_key("default")) {
             networks.insert("default".to_owned(), Entry::new(Node::new(Value::Null, span)));
-        }
-    }
-}
-
-/// Reports combinations that the Compose Specification excludes for a single resource.
-pub fn exclusions(tree: &Node, sink: &mut Sink) {
-    let root = KeyPath::root();
-    for (kind, sources) in
-        [("configs", ["file", "environment", "content"].as_slice()), ("secrets", &["file", "environment"])]
-    {
-        for (name, entry) in tree.entries(kind) {
-            let path = root.key(kind).key(name);
-            let given: Vec<_> = sources.iter().filter(|s| entry.node.get(s).is_some()).collect();
-            let all = sources.iter().map(|s| format!("`{s}`")).collect::<Vec<_>>().join(", ");
-            if given.len() > 1 {
-                let message = format!("only one of {all} can be given");
-                sink.push(Diagnostic::error(Code::Conflict, message).at(entry.key_span).path(path));
-            } else if given.is_empty()
-                && !entry.node.broken
-                && entry.node.get("external").is_none()
-                && entry.node.get("driver").is_none()
-            {
-                let message = format!("one of {all} has to be given");
-                sink.push(Diagnostic::error(Code::MissingKey, message).at(entry.key_span).path(path));
-            }
-        }
-    }
-    services(tree, sink);
-    for (name, entry) in tree.entries("jobs") {
-        let Some(triggers) = entry.node.get("triggers") else { continue };
-        if triggers.get("manual").is_none() && triggers.get("schedule").is_none() {
-            let path = root.key("jobs").key(name).key("triggers");
-            let finding = Diagnostic::error(Code::MissingKey, "one of `manual`, `schedule` has to be given");
-            sink.push(finding.about(triggers).path(path));
-        }
-    }
-    for (name, entry) in tree.entries("volumes").filter(|(_, e)| e.node.get_flag("external")) {
-        for (key, value) in entry.node.as_map().into_iter().flatten() {
-            if !matches!(key.as_str(), "name" | "external") && !key.starts_with("x-") {
-                let message = format!("an external volume exists already, so `{key}` says nothing about it");
-                let path = root.key("volumes").key(name).key(key);
-                sink.push(Diagnostic::error(Code::Conflict, message).at(value.key_span).path(path));
-            }
-        }
-    }
-}
-
-/// What excludes each other within one service.
-fn services(tree: &Node, sink: &mut Sink) {
-    for (name, entry) in tree.entries("services") {
-        let path = KeyPath::root().key("services").key(name);
-        let reserved = entry.node.at(&["deploy", "resources", "reservations"]).map(|r| r.items("devices"));
-        let requests = entry.node.items("gpus").iter().map(|node| (node, "gpus"));
-        let reserved =
-            reserved.unwrap_or_default().iter().map(|node| (node, "deploy.resources.reservations.devices"));
-        for (request, key) in requests.chain(reserved) {
-            if request.get("count").is_some() && request.get("device_ids").is_some() {
-                let message = "`count` and `device_ids` exclude each other";
-                sink.push(Diagnostic::error(Code::Conflict, message).about(request).path(path.key(key)));
-            }
-        }
-        for (index, mount) in entry.node.items("volumes").iter().enumerate() {
-            let size = mount.get("tmpfs").and_then(|tmpfs| tmpfs.get("size"));
-            if let Some(size) = size.filter(|size| matches!(size.value, Value::Int(..0))) {
-                let path = path.key("volumes").index(index).key("tmpfs").key("size");
-                let finding = Diagnostic::error(Code::InvalidValue, "a size cannot be negative");
-                sink.push(finding.about(size).path(path));
-            }
-        }
-        let rules = entry.node.get("develop").map(|develop| develop.items("watch")).unwrap_or_default();
-        for (index, rule) in rules.iter().enumerate() {
-            if let Some(watched) = rule.get("path").filter(|p| p.as_text() == Some("")) {
-                let path = path.key("develop").key("watch").index(index).key("path");
-                sink.push(
-                    Diagnostic::error(Code::InvalidValue, "the path is empty").about(watched).path(path),
-                );
-            }
         }
     }
 }

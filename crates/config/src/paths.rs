@@ -31,6 +31,14 @@ pub fn tidy(path: &Path) -> PathBuf {
     out
 }
 
+/// `to` as seen from the directory `from`; both absolute. `.` is the directory itself.
+pub fn relative(from: &Path, to: &Path) -> PathBuf {
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let mut out: PathBuf = from.components().skip(shared).map(|_| "..").collect();
+    out.extend(to.components().skip(shared));
+    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
+}
+
 /// Whether a build context lies elsewhere: a Git repository, an archive at a URL, another service or image.
 pub fn is_remote(context: &str) -> bool {
     context.contains("://")
@@ -50,5 +58,10 @@ mod tests {
         assert_eq!(from("~/d"), "/home/u/d");
         assert_eq!(from("."), "/p/q");
         assert_eq!(from("../../../.."), "/");
+        let seen = |to| relative(Path::new("/p/q"), Path::new(to)).display().to_string();
+        assert_eq!(
+            (seen("/p/q/r").as_str(), seen("/p/s").as_str(), seen("/p/q").as_str()),
+            ("r", "../s", ".")
+        );
     }
 }

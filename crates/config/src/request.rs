@@ -22,6 +22,23 @@ pub struct Request {
     pub profiles: Vec<String>,
     /// Services named by the user; their profiles count as active.
     pub services: Vec<String>,
+    /// What is left out. Anything left out leaves no stack, only the project as it stands then.
+    pub skip: Skip,
+}
+
+/// Stages of a load that are left out, as the flags `--no-…` of `docker compose config` ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skip {
+    /// Variables stay as they are written.
+    pub interpolation: bool,
+    /// What is implied is not spelled out.
+    pub normalization: bool,
+    /// Paths stay relative.
+    pub paths: bool,
+    /// Whether the parts of the project fit each other is not asked.
+    pub consistency: bool,
+    /// Environment files of services are not read.
+    pub env_files: bool,
 }
 
 /// What a load found.

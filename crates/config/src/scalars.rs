@@ -6,80 +6,116 @@ use crate::node::{KeyPath, Node, Value};
 use crate::shape::Kind;
 use crate::{suggest, units};
 
+/// What a scalar turned out to be.
+enum Found {
+    /// It stays as it is.
+    Kept,
+    /// It stands for this.
+    Is(Value),
+    /// It is of no use, and that was reported.
+    Reported,
+    /// It is of another type.
+    Unfit,
+}
+
 /// Checks a scalar and turns it into what it stands for. `false`: it is of no use, and that was reported.
 pub fn scalar(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> bool {
     if matches!(node.value, Value::List(_) | Value::Map(_)) {
         return wrong_type(node, expected(kind), path, sink);
     }
-    let value = match (kind, &node.value) {
-        (Kind::Text, Value::Text(_)) => return true,
-        (Kind::Scalar, _) => Value::Text(node.scalar_text().unwrap_or_default()),
-        (Kind::Loose, Value::Text(_) | Value::Int(_) | Value::Float(_)) => {
-            Value::Text(node.scalar_text().unwrap_or_default())
+    let found = match kind {
+        Kind::Between(..) => return between(node, kind, path, sink),
+        Kind::Flag | Kind::Choice | Kind::OptOut | Kind::Switch => flag(node, kind, path, sink),
+        Kind::Whole | Kind::Count | Kind::Integer | Kind::Number | Kind::Real | Kind::Devices => {
+            number(node, kind)
         }
-        (Kind::Word(words), Value::Text(text)) => return word(node, text, words, path, sink),
+        Kind::Size | Kind::Bytes | Kind::BytesOrFraction | Kind::Mode => amount(node, kind, path, sink),
+        _ => text(node, kind, path, sink),
+    };
+    match found {
+        Found::Kept => true,
+        Found::Is(value) => {
+            node.value = value;
+            true
+        }
+        Found::Reported => false,
+        Found::Unfit => match &node.value {
+            Value::Text(text) if !matches!(kind, Kind::Switch | Kind::Number | Kind::Integer) => {
+                invalid(node, format!("`{text}` is not {}", expected(kind)), path, sink)
+            }
+            _ => wrong_type(node, expected(kind), path, sink),
+        },
+    }
+}
+
+fn text(node: &Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> Found {
+    let scalar = || Found::Is(Value::Text(node.scalar_text().unwrap_or_default()));
+    match (kind, &node.value) {
+        (Kind::Text | Kind::TextOrFlag, Value::Text(_)) => Found::Kept,
+        (Kind::Scalar, _) | (Kind::TextOrFlag, Value::Bool(_)) => scalar(),
+        (Kind::Loose, Value::Text(_) | Value::Int(_) | Value::Float(_)) => scalar(),
+        (Kind::Word(words), Value::Text(text)) if word(node, text, words, path, sink) => Found::Kept,
+        (Kind::Word(_), Value::Text(_)) => Found::Reported,
         (Kind::Duration | Kind::Pause, Value::Text(text)) => match units::duration(text) {
-            Ok(_) => return true,
-            Err(error) => return invalid(node, error.to_string(), path, sink),
+            Ok(_) => Found::Kept,
+            Err(error) => {
+                invalid(node, error.to_string(), path, sink);
+                Found::Reported
+            }
         },
-        (Kind::Flag | Kind::Choice | Kind::OptOut | Kind::Switch, Value::Bool(_)) => return true,
-        (Kind::TextOrFlag, Value::Text(_)) => return true,
-        (Kind::TextOrFlag, Value::Bool(flag)) => Value::Text(flag.to_string()),
-        (Kind::Flag | Kind::Choice | Kind::OptOut, Value::Text(text)) => match flag(node, text, path, sink) {
-            Some(value) => value,
-            None => return false,
+        _ => Found::Unfit,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // Numbers are looked at before.
+fn number(node: &Node, kind: &Kind) -> Found {
+    match (kind, &node.value) {
+        (Kind::Real, Value::Int(_) | Value::Float(_)) => Found::Kept,
+        (Kind::Real, Value::Text(text)) => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Found::Is(Value::Float(number)),
+            _ => Found::Unfit,
         },
-        (
-            Kind::Whole
-            | Kind::Count
-            | Kind::Bytes
-            | Kind::BytesOrFraction
-            | Kind::Mode
-            | Kind::Number
-            | Kind::Integer,
-            Value::Int(_),
-        ) => return true,
-        (Kind::Between(..), _) => return between(node, kind, path, sink),
-        #[allow(clippy::cast_possible_truncation)] // The fraction does not count, as in Compose.
-        (Kind::Number, Value::Float(number)) if number.abs() < 1e15 => Value::Int(*number as i64),
-        (Kind::BytesOrFraction, Value::Float(number)) => {
-            let message = format!("a size of {number} bytes counts as none: write it with a unit");
-            sink.push(Diagnostic::warning(Code::NoEffect, message).at(node.span).path(path));
-            Value::Int(0)
-        }
-        #[allow(clippy::cast_possible_truncation)] // Whole and far below 2^53.
+        (_, Value::Int(_)) => Found::Kept,
+        // The fraction does not count, as in Compose.
+        (Kind::Number, Value::Float(number)) if number.abs() < 1e15 => Found::Is(Value::Int(*number as i64)),
         (Kind::Whole | Kind::Count | Kind::Integer, Value::Float(number))
             if number.fract() == 0.0 && number.abs() < 1e15 =>
         {
-            Value::Int(*number as i64)
+            Found::Is(Value::Int(*number as i64))
         }
-        (Kind::Whole | Kind::Count, Value::Text(text)) if text.parse::<i64>().is_ok() => {
-            text.parse().map_or(Value::Null, Value::Int)
-        }
-        (Kind::Devices, Value::Int(_)) => return true,
-        (Kind::Devices, Value::Text(text)) if text == "all" => Value::Int(-1),
-        (Kind::Devices, Value::Text(text)) if text.parse::<i64>().is_ok() => {
-            text.parse().map_or(Value::Null, Value::Int)
-        }
-        (Kind::Real, Value::Int(_) | Value::Float(_)) => return true,
-        (Kind::Real, Value::Text(text)) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
-            text.parse().map_or(Value::Null, Value::Float)
-        }
-        (Kind::Size | Kind::Bytes | Kind::BytesOrFraction, Value::Text(text)) => match units::bytes(text) {
-            Ok(size) => Value::Int(size),
-            Err(error) => return invalid(node, error.to_string(), path, sink),
+        (Kind::Devices, Value::Text(text)) if text.eq_ignore_ascii_case("all") => Found::Is(Value::Int(-1)),
+        (Kind::Whole | Kind::Count | Kind::Devices, Value::Text(text)) => match text.parse() {
+            Ok(number) => Found::Is(Value::Int(number)),
+            Err(_) => Found::Unfit,
         },
+        _ => Found::Unfit,
+    }
+}
+
+fn amount(node: &Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> Found {
+    match (kind, &node.value) {
+        (Kind::Bytes | Kind::BytesOrFraction | Kind::Mode, Value::Int(_)) => Found::Kept,
+        (Kind::BytesOrFraction, Value::Float(number)) => {
+            let message = format!("a size of {number} bytes counts as none: write it with a unit");
+            sink.push(Diagnostic::warning(Code::NoEffect, message).at(node.span).path(path));
+            Found::Is(Value::Int(0))
+        }
         (Kind::Mode, Value::Text(text)) => match i64::from_str_radix(text, 8) {
-            Ok(mode) => Value::Int(mode),
-            Err(_) => return invalid(node, format!("`{text}` is not octal permission bits"), path, sink),
+            Ok(mode) => Found::Is(Value::Int(mode)),
+            Err(_) => {
+                invalid(node, format!("`{text}` is not octal permission bits"), path, sink);
+                Found::Reported
+            }
         },
-        (kind, Value::Text(text)) if !matches!(kind, Kind::Switch | Kind::Number | Kind::Integer) => {
-            return invalid(node, format!("`{text}` is not {}", expected(kind)), path, sink);
-        }
-        _ => return wrong_type(node, expected(kind), path, sink),
-    };
-    node.value = value;
-    true
+        (_, Value::Text(text)) => match units::bytes(text) {
+            Ok(size) => Found::Is(Value::Int(size)),
+            Err(error) => {
+                invalid(node, error.to_string(), path, sink);
+                Found::Reported
+            }
+        },
+        _ => Found::Unfit,
+    }
 }
 
 /// A whole number within bounds.
@@ -132,20 +168,22 @@ fn word(node: &Node, text: &str, words: &[&str], path: &KeyPath, sink: &mut Sink
     false
 }
 
-fn flag(node: &Node, text: &str, path: &KeyPath, sink: &mut Sink) -> Option<Value> {
+fn flag(node: &Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> Found {
+    let text = match &node.value {
+        Value::Bool(_) => return Found::Kept,
+        Value::Text(text) if !matches!(kind, Kind::Switch) => text,
+        _ => return Found::Unfit,
+    };
     let lower = text.to_ascii_lowercase();
     let value = match lower.as_str() {
         "true" | "y" | "yes" | "on" => true,
         "false" | "n" | "no" | "off" => false,
-        _ => {
-            invalid(node, format!("`{text}` is not `true` or `false`"), path, sink);
-            return None;
-        }
+        _ => return Found::Unfit,
     };
     if lower != "true" && lower != "false" {
         let message = format!("`{text}` is not a boolean of YAML 1.2");
         let finding = Diagnostic::warning(Code::Obsolete, message).at(node.span).path(path);
         sink.push(finding.help(format!("write `{value}`")));
     }
-    Some(Value::Bool(value))
+    Found::Is(Value::Bool(value))
 }

@@ -1,19 +1,23 @@
 //! `env_file` and `label_file`: what they say goes below what `environment` and `labels` say.
 
-use crate::diagnostic::{Code, Diagnostic, Sink, Texts};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::dotenv::Variables;
-use crate::environment::{EnvFile, Environment, read_file};
+use crate::environment::{EnvFile, read_file};
+use crate::load::Loader;
 use crate::node::{Entry, KeyPath, Node, Value};
 use crate::short::fields;
 use std::path::Path;
 
-/// Reads the files of every service into its `environment` and `labels`.
-pub fn merge_in(tree: &mut Node, env: &Environment<'_>, texts: &mut Texts, sink: &mut Sink) {
+/// Reads the files of every service into its `environment` and `labels`. Paths that are still relative are seen from
+/// `directory`.
+pub fn merge_in(tree: &mut Node, loader: &mut Loader<'_>, directory: &Path) {
     let services = KeyPath::root().key("services");
     for (name, entry) in tree.entries_mut("services") {
         let path = services.key(name);
-        environment(&mut entry.node, env, &path, texts, sink);
-        labels(&mut entry.node, env, &path, texts, sink);
+        if !loader.skip.env_files {
+            environment(&mut entry.node, loader, directory, &path);
+        }
+        labels(&mut entry.node, loader, directory, &path);
     }
 }
 
@@ -25,18 +29,13 @@ fn given(service: &Node, key: &str) -> Variables {
         .collect()
 }
 
-fn environment(
-    service: &mut Node,
-    env: &Environment<'_>,
-    path: &KeyPath,
-    texts: &mut Texts,
-    sink: &mut Sink,
-) {
+fn environment(service: &mut Node, loader: &mut Loader<'_>, directory: &Path, path: &KeyPath) {
     let own = given(service, "environment");
     let mut variables = own.clone();
+    let Loader { env, texts, sink, .. } = loader;
     for (index, file) in service.items("env_file").iter().enumerate() {
-        let Some(file_path) = file.get_text("path").map(Path::new) else { continue };
-        if !env.source().is_file(file_path) {
+        let Some(file_path) = file.get_text("path").map(|path| directory.join(path)) else { continue };
+        if !env.source().is_file(&file_path) {
             if file.get_flag("required") {
                 let message = format!("the environment file {} does not exist", file_path.display());
                 let help = "create it, or write `required: false`";
@@ -46,21 +45,26 @@ fn environment(
             continue;
         }
         let format = file.get_text("format").unwrap_or_default();
-        let asked = EnvFile { path: file_path, format, asked_at: Some(file.span) };
+        let asked = EnvFile { path: &file_path, format, asked_at: Some(file.span) };
         let lookup = |name: &str| env.get(name).or_else(|| own.get(name).cloned());
         read_file(&asked, &mut variables, &lookup, env.source(), texts, sink);
     }
     put_missing(service, "environment", variables);
+    if let Some(map) = service.as_map_mut() {
+        map.remove("env_file");
+    }
 }
 
-fn labels(service: &mut Node, env: &Environment<'_>, path: &KeyPath, texts: &mut Texts, sink: &mut Sink) {
+fn labels(service: &mut Node, loader: &mut Loader<'_>, directory: &Path, path: &KeyPath) {
     let mut variables = Variables::new();
+    let Loader { env, texts, sink, .. } = loader;
     for (index, file) in service.items("label_file").iter().enumerate() {
-        let Some(file_path) = file.as_text().map(Path::new) else { continue };
-        if env.source().is_file(file_path) {
+        let Some(file_path) = file.as_text().map(|path| directory.join(path)) else { continue };
+        if env.source().is_file(&file_path) {
             let earlier = variables.clone();
-            let asked = EnvFile { path: file_path, format: "", asked_at: Some(file.span) };
-            read_file(&asked, &mut variables, &|name| earlier.get(name).cloned(), env.source(), texts, sink);
+            let asked = EnvFile { path: &file_path, format: "", asked_at: Some(file.span) };
+            let lookup = |name: &str| earlier.get(name).cloned();
+            read_file(&asked, &mut variables, &lookup, env.source(), texts, sink);
         } else {
             let message = format!("the label file {} does not exist", file_path.display());
             let path = path.key("label_file").index(index);

@@ -27,6 +27,8 @@ pub trait Source {
     fn is_file(&self, path: &Path) -> bool;
     /// A variable of the environment the program was started with.
     fn variable(&self, name: &str) -> Option<String>;
+    /// All of them.
+    fn variables(&self) -> BTreeMap<String, String>;
 }
 
 /// A source held in memory.
@@ -65,5 +67,9 @@ impl Source for MapSource {
 
     fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
+    }
+
+    fn variables(&self) -> BTreeMap<String, String> {
+        self.variables.clone()
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing about where text or variables come from.
 
+use std::collections::BTreeMap;
+
 /// Deepest nesting of `${A:-${B:-…}}`. People write two levels; the bound keeps the stack small.
 const MOST_DEPTH: usize = 32;
 
@@ -42,6 +44,51 @@ pub fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Exp
     let mut out = Expanded::default();
     expand_into(text, 0, MOST_DEPTH, lookup, &mut out)?;
     Ok(out)
+}
+
+/// A variable of a file, as far as the file says something about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variable {
+    /// What stands in for it where it is not set.
+    pub default: String,
+    /// What stands in for it where it is set.
+    pub alternate: String,
+    /// Whether it has to be set.
+    pub required: bool,
+}
+
+/// Adds the variables that `text` names. Of several occurrences the first default and alternate count.
+pub fn variables(text: &str, found: &mut BTreeMap<String, Variable>) {
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let after = &rest[at + 1..];
+        if let Some(tail) = after.strip_prefix('$') {
+            rest = tail;
+        } else if let Some((expression, length)) = after.strip_prefix('{').and_then(braced) {
+            let variable = found.entry(expression.name.to_owned()).or_default();
+            let operand = expression.operation.map(|(operator, operand, _)| (operator.kind, operand));
+            match operand {
+                Some(('-', operand)) if variable.default.is_empty() => {
+                    operand.clone_into(&mut variable.default)
+                }
+                Some(('+', operand)) if variable.alternate.is_empty() => {
+                    operand.clone_into(&mut variable.alternate);
+                }
+                Some(('?', _)) => variable.required = true,
+                _ => {}
+            }
+            if let Some((_, operand)) = operand.filter(|(kind, _)| *kind != '?') {
+                variables(operand, found);
+            }
+            rest = &after[1 + length..];
+        } else {
+            let name = name_prefix(after);
+            if !name.is_empty() {
+                found.entry(name.to_owned()).or_default();
+            }
+            rest = &after[name.len()..];
+        }
+    }
 }
 
 fn expand_into(

@@ -6,18 +6,8 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use support::oracle::{by_compose, by_us, disagreement};
-use support::{Case, Corpus, corpus};
-
-/// Cases in which we differ on purpose, with the reason.
-fn differences() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(corpus().join("../../../../docs/compose-differences.md")).unwrap();
-    text.lines()
-        .filter_map(|line| line.strip_prefix("- `")?.split_once("`: "))
-        .map(|(name, reason)| (name.to_owned(), reason.to_owned()))
-        .collect()
-}
+use support::oracle::{by_compose, by_us, disagreement, in_parallel};
+use support::{Case, Corpus, differences};
 
 #[test]
 fn compose_and_we_agree_on_every_file_of_the_corpus() {
@@ -41,17 +31,4 @@ fn compose_and_we_agree_on_every_file_of_the_corpus() {
         cases.len(),
         complaints.join("\n")
     );
-}
-
-/// What `ask` says of each case. Compose takes a tenth of a second to start, so every core asks it.
-fn in_parallel(cases: &[Case], ask: impl Fn(&Case) -> Option<String> + Sync) -> Vec<String> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let ask = &ask;
-        let part = |start: usize| cases.iter().skip(start).step_by(cores);
-        let threads: Vec<_> = (0..cores)
-            .map(|start| scope.spawn(move || part(start).filter_map(ask).collect::<Vec<_>>()))
-            .collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-    })
 }

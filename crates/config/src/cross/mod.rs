@@ -5,8 +5,10 @@
 
 mod conflicts;
 mod cycle;
+mod exclusions;
 mod references;
 mod service;
 
 pub use conflicts::conflicts;
+pub use exclusions::exclusions;
 pub use references::references;

@@ -4,7 +4,6 @@ use crate::diagnostic::{Code, Diagnostic, Sink, Span};
 use crate::node::{Entry, KeyPath, Node, Value};
 use crate::{suggest, units};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// Reports what cannot be said of one service at once.
 pub fn report(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
@@ -59,13 +58,6 @@ fn nothing_to_run(name: &str, entry: &Entry, path: &KeyPath, sink: &mut Sink) {
 
 /// Compose refuses these wherever they stand, also in services it does not start.
 fn addresses(service: &Node, path: &KeyPath, sink: &mut Sink) {
-    for (index, port) in service.items("ports").iter().enumerate() {
-        let Some(node) = port.get("host_ip") else { continue };
-        if node.as_text().is_some_and(|ip| ip.parse::<IpAddr>().is_err()) {
-            let path = path.key("ports").index(index).key("host_ip");
-            sink.push(Diagnostic::error(Code::BadPort, "this is not an IP address").about(node).path(path));
-        }
-    }
     for (index, mount) in service.items("volumes").iter().enumerate() {
         if mount.get_text("type") == Some("bind") && mount.get("source").is_none() {
             let path = path.key("volumes").index(index);

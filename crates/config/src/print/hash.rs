@@ -4,13 +4,13 @@
 //! of other services are replaced by ids when a container is made, so they are kept apart.
 
 use super::text::go_json;
-use super::{Printed, network, service, volume};
+use super::{Form, Printed, network, service, volume};
 use crate::node::Node;
 use mainstay_model::{ConfigHash, ConfigPiece, Secret, sha256};
 
 /// Keys of a service that are part of its hash, in the order in which they are hashed: that in which Compose printed
 /// them before it told services, jobs and hooks apart.
-const ORDER: [&str; 87] = [
+const ORDER: [&str; 88] = [
     "annotations",
     "attach",
     "develop",
@@ -42,6 +42,7 @@ const ORDER: [&str; 87] = [
     "entrypoint",
     "provider",
     "environment",
+    "env_file",
     "expose",
     "extends",
     "external_links",
@@ -104,7 +105,7 @@ const NAMESPACES: [&str; 3] = ["network_mode", "ipc", "pid"];
 
 /// The hash of a service. `platform` is `DOCKER_DEFAULT_PLATFORM`, for services that are built.
 pub fn of_service(node: &Node, platform: Option<&str>) -> ConfigHash {
-    let Printed::Object(mut fields) = service(node) else { return ConfigHash::new(vec![]) };
+    let Printed::Object(mut fields) = service(node, Form::Json) else { return ConfigHash::new(vec![]) };
     if let Some(platform) = platform.filter(|_| node.get("build").is_some() && node.get("platform").is_none())
     {
         fields.push(("platform".to_owned(), Printed::Text(platform.to_owned())));
@@ -126,12 +127,12 @@ pub fn of_service(node: &Node, platform: Option<&str>) -> ConfigHash {
 
 /// The hash of a network.
 pub fn of_network(node: &Node) -> String {
-    sha256(go_json(&network(node), false).as_bytes())
+    sha256(go_json(&network(node, Form::Json), false).as_bytes())
 }
 
 /// The hash of a volume; one without driver counts as `local`.
 pub fn of_volume(node: &Node) -> String {
-    let mut printed = volume(node);
+    let mut printed = volume(node, Form::Json);
     if let Printed::Object(fields) = &mut printed
         && !fields.iter().any(|(name, _)| name == "driver")
     {

@@ -5,13 +5,24 @@
 
 mod hash;
 mod text;
+mod yaml;
 
 pub use hash::{of_network, of_service, of_volume};
 pub use text::{go_json, value};
+pub use yaml::to_yaml;
 
-use crate::node::{Map, Node, Value};
+use crate::node::{Entry, Map, Node, Value};
 use crate::shape::{JOB, Kind, NETWORK, Object, SERVICE, Short, TOP, Unvalued, VOLUME};
 use crate::units;
+
+/// What it is printed for: the two leave out different things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// JSON, and what is hashed.
+    Json,
+    /// YAML.
+    Yaml,
+}
 
 /// A value to be written, its keys in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,19 +45,26 @@ pub enum Printed {
     Object(Vec<(String, Printed)>),
 }
 
-/// The tree of a project called `name`.
-pub fn project(name: &str, tree: &Node) -> Printed {
+/// The tree of a project called `name`. Extensions come last in YAML, and in their place in JSON, where everything is
+/// sorted.
+pub fn project(name: &str, tree: &Node, form: Form) -> Printed {
     let mut out = vec![("name".to_owned(), Printed::Text(name.to_owned()))];
-    let services = tree.entries("services").map(|(name, entry)| (name.clone(), service(&entry.node)));
+    let services = tree.entries("services").map(|(name, entry)| (name.clone(), service(&entry.node, form)));
     out.push(("services".to_owned(), Printed::Object(services.collect())));
-    let others = ["networks", "volumes", "secrets", "configs", "jobs"];
-    for kind in others {
+    // Compose leaves models out of its JSON.
+    let models = if form == Form::Yaml { "models" } else { "" };
+    for kind in ["jobs", "networks", "volumes", "secrets", "configs", models] {
         let shape = TOP.key(kind).map(|key| &key.kind);
         let Some(Kind::Map(Kind::Object(shape), _)) = shape else { continue };
-        let resources: Vec<_> = tree
-            .entries(kind)
-            .map(|(name, entry)| (name.clone(), resource(&entry.node, kind, shape)))
-            .collect();
+        let print = |(name, entry): (&String, &Entry)| {
+            let mut fields = resource(&entry.node, kind, shape, form);
+            // Compose prints the name of a job twice in YAML.
+            if form == Form::Yaml && kind == "jobs" {
+                fields.insert(0, ("name".to_owned(), Printed::Text(name.clone())));
+            }
+            (name.clone(), Printed::Object(fields))
+        };
+        let resources: Vec<_> = tree.entries(kind).map(print).collect();
         if !resources.is_empty() {
             out.push((kind.to_owned(), Printed::Object(resources)));
         }
@@ -54,58 +72,64 @@ pub fn project(name: &str, tree: &Node) -> Printed {
     for (name, entry) in tree.as_map().into_iter().flatten().filter(|(name, _)| name.starts_with("x-")) {
         out.push((name.clone(), anything(&entry.node)));
     }
-    out.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if form == Form::Json {
+        out.sort_by(|(a, _), (b, _)| a.cmp(b));
+    }
     Printed::Object(out)
 }
 
-/// A service. Its `env_file` has become part of its `environment`; where it still has `extends`, the service that it
+/// A service. Its `env_file` is part of its `environment` by now; where it still has `extends`, the service that it
 /// extends is empty.
-pub fn service(node: &Node) -> Printed {
-    let mut fields = object(node, &SERVICE);
-    fields.retain(|(name, _)| name != "env_file");
-    Printed::Object(fields)
+pub fn service(node: &Node, form: Form) -> Printed {
+    Printed::Object(object(node, &SERVICE, form))
 }
 
 /// A network.
-pub fn network(node: &Node) -> Printed {
-    Printed::Object(object(node, &NETWORK))
+pub fn network(node: &Node, form: Form) -> Printed {
+    Printed::Object(object(node, &NETWORK, form))
 }
 
 /// A volume.
-pub fn volume(node: &Node) -> Printed {
-    Printed::Object(object(node, &VOLUME))
+pub fn volume(node: &Node, form: Form) -> Printed {
+    Printed::Object(object(node, &VOLUME, form))
 }
 
-fn resource(node: &Node, kind: &str, shape: &Object) -> Printed {
-    let mut fields = object(node, if kind == "jobs" { &JOB } else { shape });
+fn resource(node: &Node, kind: &str, shape: &Object, form: Form) -> Vec<(String, Printed)> {
+    let mut fields = object(node, if kind == "jobs" { &JOB } else { shape }, form);
     if kind == "configs" && fields.iter().any(|(name, _)| name == "environment") {
         fields.retain(|(name, _)| name != "content");
     }
-    Printed::Object(fields)
+    fields
 }
 
-fn object(node: &Node, shape: &Object) -> Vec<(String, Printed)> {
+fn object(node: &Node, shape: &Object, form: Form) -> Vec<(String, Printed)> {
     let mut out = vec![];
     for key in shape.keys() {
         let printed = match (&key.kind, node.get(key.name)) {
+            (Kind::Command | Kind::Embedded(_), None) if form == Form::Yaml => None,
             (Kind::Command, None) => Some(Printed::Null),
             (Kind::Embedded(shape), None) => {
-                Some(Printed::Object(object(&Node::new(Value::Map(Map::new()), node.span), shape)))
+                Some(Printed::Object(object(&Node::new(Value::Map(Map::new()), node.span), shape, form)))
             }
             // Where it means the opposite of what is printed by default, its default has been filled in.
             (Kind::OptOut, None) => Some(Printed::Bool(false)),
             (_, None) => None,
-            (kind, Some(value)) => print(value, kind),
+            (kind, Some(value)) => print(value, kind, form),
         };
         if let Some(printed) = printed {
             out.push((key.name.to_owned(), printed));
         }
     }
+    if form == Form::Yaml && shape.extensible {
+        let entries = node.as_map().into_iter().flatten();
+        let own = entries.filter(|(name, _)| name.starts_with("x-"));
+        out.extend(own.map(|(name, entry)| (name.clone(), anything(&entry.node))));
+    }
     out
 }
 
 /// `None`: what an absent key means, so it is left out.
-fn print(node: &Node, kind: &Kind) -> Option<Printed> {
+fn print(node: &Node, kind: &Kind, form: Form) -> Option<Printed> {
     let printed = match (kind, &node.value) {
         (Kind::Text | Kind::Word(_) | Kind::Loose | Kind::TextOrFlag, Value::Text(text))
             if text.is_empty() =>
@@ -140,14 +164,19 @@ fn print(node: &Node, kind: &Kind) -> Option<Printed> {
             Ok(duration) => Printed::Text(units::duration_text(duration)),
             Err(_) => Printed::Text(text.clone()),
         },
-        (Kind::Object(shape) | Kind::Embedded(shape) | Kind::Variant(_, shape), Value::Map(_)) => {
-            Printed::Object(object(node, shape))
+        (Kind::Embedded(shape), Value::Map(_)) if form == Form::Yaml => {
+            let fields = object(node, shape, form);
+            return if fields.is_empty() { None } else { Some(Printed::Object(fields)) };
         }
-        (Kind::Capital(shape), Value::Map(_)) => capital(object(node, shape)),
-        (Kind::Ssh, Value::Map(map)) => return ssh(map),
-        (Kind::Short(Short::External, kind), _) => return print(node, kind),
-        (Kind::Short(_, kind), Value::Map(_) | Value::List(_)) => return print(node, kind),
-        (Kind::Map(item, _), Value::Map(map)) => return map_of(map, item),
+        (Kind::Object(shape) | Kind::Embedded(shape) | Kind::Variant(_, shape), Value::Map(_)) => {
+            Printed::Object(object(node, shape, form))
+        }
+        (Kind::Capital(shape), Value::Map(_)) if form == Form::Json => capital(object(node, shape, form)),
+        (Kind::Capital(shape), Value::Map(_)) => Printed::Object(object(node, shape, form)),
+        (Kind::Ssh, Value::Map(map)) => return ssh(map, form),
+        (Kind::Short(Short::External, kind), _) => return print(node, kind, form),
+        (Kind::Short(_, kind), Value::Map(_) | Value::List(_)) => return print(node, kind, form),
+        (Kind::Map(item, _), Value::Map(map)) => return map_of(map, item, form),
         (Kind::Dict(unvalued), Value::Map(map)) => return dict(map, *unvalued),
         (Kind::Hosts, Value::Map(map)) => return hosts(map),
         (Kind::Command, Value::List(items)) => Printed::List(items.iter().map(anything).collect()),
@@ -155,7 +184,7 @@ fn print(node: &Node, kind: &Kind) -> Option<Printed> {
             return None;
         }
         (Kind::List(item, _) | Kind::OneOrList(item, _), Value::List(items)) => {
-            Printed::List(items.iter().map(|i| print(i, item).unwrap_or_else(|| empty_of(i))).collect())
+            Printed::List(items.iter().map(|i| print(i, item, form).unwrap_or_else(|| empty_of(i))).collect())
         }
         _ => anything(node),
     };
@@ -171,7 +200,7 @@ fn empty_of(node: &Node) -> Printed {
     }
 }
 
-fn map_of(map: &Map, item: &Kind) -> Option<Printed> {
+fn map_of(map: &Map, item: &Kind, form: Form) -> Option<Printed> {
     if map.is_empty() {
         return None;
     }
@@ -180,7 +209,7 @@ fn map_of(map: &Map, item: &Kind) -> Option<Printed> {
             // Options without a value are empty text.
             (node, Kind::Loose) if node.is_null() => Printed::Text(String::new()),
             (node, _) if node.is_null() => Printed::Null,
-            (node, item) => print(node, item).unwrap_or_else(|| empty_of(node)),
+            (node, item) => print(node, item, form).unwrap_or_else(|| empty_of(node)),
         };
         (name.clone(), value)
     });
@@ -205,9 +234,10 @@ fn capital(fields: Vec<(String, Printed)>) -> Printed {
 }
 
 /// Names of agent sockets, with the paths of those that have one.
-fn ssh(map: &Map) -> Option<Printed> {
+fn ssh(map: &Map, form: Form) -> Option<Printed> {
     let printed = map.iter().map(|(name, entry)| match entry.node.as_text().unwrap_or_default() {
         "" => Printed::Text(name.clone()),
+        path if form == Form::Yaml => Printed::Text(format!("{name}: {path}")),
         path => Printed::Text(format!("{name}={path}")),
     });
     if map.is_empty() { None } else { Some(Printed::List(printed.collect())) }
@@ -230,7 +260,7 @@ fn single(number: f64) -> Option<Printed> {
 }
 
 /// Any value as it is.
-fn anything(node: &Node) -> Printed {
+pub fn anything(node: &Node) -> Printed {
     match &node.value {
         Value::Null => Printed::Null,
         Value::Bool(flag) => Printed::Bool(*flag),

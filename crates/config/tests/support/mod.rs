@@ -32,6 +32,10 @@ impl Source for Disk {
     fn variable(&self, name: &str) -> Option<String> {
         self.0.get(name).cloned()
     }
+
+    fn variables(&self) -> BTreeMap<String, String> {
+        self.0.clone()
+    }
 }
 
 /// One case.
@@ -136,4 +140,13 @@ fn case(group: &str, path: &Path, is_valid: bool) -> Case {
         lines("env").iter().filter_map(|l| l.split_once('=')).map(|(n, v)| (n.to_owned(), v.to_owned())),
     );
     Case { name, directory: path.to_path_buf(), args: lines("args"), env, is_valid }
+}
+
+/// Cases in which we differ on purpose, with the reason.
+pub fn differences() -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(corpus().join("../../../../docs/compose-differences.md")).unwrap();
+    text.lines()
+        .filter_map(|line| line.strip_prefix("- `")?.split_once("`: "))
+        .map(|(name, reason)| (name.to_owned(), reason.to_owned()))
+        .collect()
 }

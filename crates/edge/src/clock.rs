@@ -127,6 +127,11 @@ impl Deadline {
         *self.slot.target.borrow_mut() = target;
     }
 
+    /// Whose drain deadline counts.
+    pub(crate) fn followed(&self) -> Option<Arc<TargetState>> {
+        self.slot.target.borrow().clone()
+    }
+
     /// Whether the drain deadline of the followed target passed.
     pub(crate) fn is_cut(&self) -> bool {
         self.slot.cut.get()

@@ -9,6 +9,7 @@
 //! - [`listen::bind`] makes the sockets the agent passes to it.
 
 mod accept;
+mod access_log;
 mod balance;
 mod buffer;
 mod client;
@@ -25,6 +26,7 @@ mod hold;
 mod identity;
 mod limit;
 pub mod listen;
+mod metrics;
 mod persist;
 mod pool;
 mod privileges;
@@ -35,6 +37,7 @@ mod sink;
 mod site;
 mod status;
 mod table;
+mod tally;
 mod target;
 mod tls;
 mod transport;

@@ -6,6 +6,7 @@ use crate::client::Scheme;
 use crate::clock::{self, Millis, NEVER};
 use crate::headers::{RequestRules, ResponseRules};
 use crate::limit;
+use crate::metrics::RouteStats;
 use crate::site::Site;
 use mainstay_model::{Conditions, RoutePolicy, RouteTimeouts};
 use std::sync::Arc;
@@ -32,6 +33,15 @@ pub(crate) struct Route {
     /// Largest request body; `u64::MAX` for any.
     pub(crate) max_body: u64,
     pub(crate) timeouts: Timeouts,
+    pub(crate) stats: Arc<RouteStats>,
+}
+
+/// What a route has in common with others, or with itself in other tables.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) site: Arc<Site>,
+    pub(crate) limits: Vec<Arc<limit::InForce>>,
+    pub(crate) stats: Arc<RouteStats>,
 }
 
 /// What a route does with a request.
@@ -99,9 +109,9 @@ impl Route {
         policy: &RoutePolicy,
         action: Action,
         settings: &mainstay_model::Site,
-        site: Arc<Site>,
-        limits: Vec<Arc<limit::InForce>>,
+        shared: Shared,
     ) -> Self {
+        let Shared { site, limits, stats } = shared;
         let bytes = |text: &String| text.as_bytes().into();
         let rewrite = policy.rewrite.as_ref().map(bytes).or(policy.strip_prefix.then(|| b"/"[..].into()));
         Self {
@@ -118,6 +128,7 @@ impl Route {
             response: ResponseRules::new(policy, settings),
             max_body: policy.max_body.unwrap_or(u64::MAX),
             timeouts: policy.timeouts.into(),
+            stats,
         }
     }
 
@@ -229,7 +240,9 @@ pub(crate) mod tests {
     /// A route as a table would have it.
     pub(crate) fn route(path: &str, policy: RoutePolicy, upstream: usize) -> Route {
         let site = mainstay_model::Site::default();
-        Route::new(path, &policy, Action::Forward(upstream), &site, Arc::default(), Vec::new())
+        let stats = Arc::new(RouteStats::new("s", "*", path, 1));
+        let shared = Shared { site: Arc::default(), limits: Vec::new(), stats };
+        Route::new(path, &policy, Action::Forward(upstream), &site, shared)
     }
 
     fn target(policy: RoutePolicy, path: &str, whole: &str) -> String {

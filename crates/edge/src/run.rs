@@ -29,7 +29,7 @@ pub struct Config {
     /// Where its control socket is made. A dead one there is replaced, a live one is an error.
     pub control: PathBuf,
     /// Where the table is kept. Its directory must be writable for `user`; beside it, in `tls`, is what must outlive
-    /// the process of TLS: the keys of session tickets.
+    /// the process of TLS: the keys of session tickets, and in `log` the access logs.
     pub table: PathBuf,
     /// Worker threads; one per core is right.
     pub workers: usize,
@@ -75,6 +75,7 @@ pub fn run(config: Config) -> Result<(), Error> {
         privileges::become_user(user)?;
     }
     shared.tls.keep_tickets_in(&own);
+    shared.log.start(own.with_file_name("log")).map_err(Error::Thread)?;
     let (ended, mut all_ended) = mpsc::channel::<()>(1);
     let mut threads = Vec::new();
     for (index, orders) in received.into_iter().enumerate() {

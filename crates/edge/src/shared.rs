@@ -3,6 +3,7 @@
 //!
 //! Knows nothing about who changes it; see [`crate::control`].
 
+use crate::access_log;
 use crate::clock::{Millis, NEVER};
 use crate::table::{Registry, Table};
 use crate::target::UpstreamState;
@@ -18,6 +19,7 @@ pub(crate) const UNROUTED: &str = "-";
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) tls: Tls,
+    pub(crate) log: access_log::Writer,
     /// Answers without an upstream.
     pub(crate) unrouted: Arc<UpstreamState>,
     /// Requests and connections now held, over all upstreams.
@@ -38,6 +40,7 @@ impl Shared {
         Self {
             registry: Registry::new(workers),
             tls,
+            log: access_log::Writer::default(),
             unrouted: Arc::new(UpstreamState::new(UNROUTED, workers)),
             held: AtomicUsize::new(0),
             epoch: AtomicU64::new(0),

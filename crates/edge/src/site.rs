@@ -2,19 +2,25 @@
 //!
 //! Knows nothing about routes and connections.
 
+use crate::access_log::AccessLog;
 use crate::identity::Trust;
+use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(crate) struct Site {
     pub(crate) trust: Trust,
     /// Only trusted proxies may send requests.
     pub(crate) origin_lock: bool,
+    pub(crate) log: Option<Arc<AccessLog>>,
 }
 
 impl Site {
-    pub(crate) fn new(settings: &mainstay_model::Site) -> Self {
+    /// The site of `stack`.
+    pub(crate) fn new(stack: &str, settings: &mainstay_model::Site) -> Self {
         // Headers and compression become part of each route.
-        let mainstay_model::Site { trusted_proxies, origin_lock, headers: _, compress: _ } = settings;
-        Self { trust: Trust::new(trusted_proxies), origin_lock: *origin_lock }
+        let mainstay_model::Site { trusted_proxies, origin_lock, access_log, headers: _, compress: _ } =
+            settings;
+        let log = access_log.as_ref().map(|settings| Arc::new(AccessLog::new(stack, settings)));
+        Self { trust: Trust::new(trusted_proxies), origin_lock: *origin_lock, log }
     }
 }

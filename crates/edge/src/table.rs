@@ -9,12 +9,13 @@ pub(crate) mod paths;
 
 use crate::clock::{self, Millis};
 use crate::limit;
+use crate::metrics::RouteStats;
 use crate::route::Route;
 use crate::site::Site;
 use crate::target::{Address, Phase, TargetState, UpstreamState};
 use compile::{Compiler, Hosts};
 use mainstay_model::Conditions;
-use mainstay_model::table::{ListenerKind, RouteTable, Target};
+use mainstay_model::table::{ListenerKind, RouteTable, TableRoute, Target};
 use paths::Paths;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -136,6 +137,8 @@ pub(crate) struct Seen {
     upstreams: HashMap<String, Arc<UpstreamState>>,
     /// What limits remember of clients, with the number of keys each has room for. A limit in no table is forgotten.
     zones: HashMap<String, (u32, Weak<limit::Zone>)>,
+    /// Counts of routes, by stack, host and path. A route in no table is forgotten.
+    routes: HashMap<(String, String, String), Weak<RouteStats>>,
 }
 
 impl Registry {
@@ -152,6 +155,15 @@ impl Registry {
         let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         seen.targets.values().filter_map(Weak::upgrade).for_each(|t| target(&t));
         seen.upstreams.values().for_each(|u| upstream(u));
+    }
+
+    /// Runs `look` on the counts of all routes.
+    pub(crate) fn visit_routes(&self, look: impl FnMut(&RouteStats)) {
+        let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all: Vec<_> =
+            seen.routes.iter().filter_map(|(key, stats)| Some((key, stats.upgrade()?))).collect();
+        all.sort_by_key(|(key, _)| *key);
+        all.iter().map(|(_, stats)| &**stats).for_each(look);
     }
 
     /// Builds a table. Nothing that is in force changes yet: see [`Registry::enter_phases`].
@@ -189,13 +201,14 @@ impl Registry {
             sites: model
                 .sites
                 .iter()
-                .map(|(key, site)| (key.as_str(), (site, Arc::new(Site::new(site)))))
+                .map(|(key, site)| (key.as_str(), (site, Arc::new(Site::new(key, site)))))
                 .collect(),
             plain: Default::default(),
         };
         let mut hosts = Hosts::default();
         for route in &model.routes {
-            hosts.add(&route.host, compiler.route(route)?);
+            let stats = seen.route(route, self.workers);
+            hosts.add(&route.host, compiler.route(route, stats)?);
         }
         hosts.into_table(&mut table);
         Ok(table)
@@ -213,6 +226,7 @@ impl Registry {
             .collect();
         let active: std::collections::HashSet<_> =
             model.upstreams.values().flat_map(|u| &u.targets).map(key).collect();
+        seen.routes.retain(|_, stats| stats.strong_count() > 0);
         seen.zones.retain(|_, (_, zone)| zone.strong_count() > 0);
         seen.targets.retain(|_, target| target.strong_count() > 0);
         for (key, target) in &seen.targets {
@@ -239,6 +253,18 @@ impl Seen {
         let state = Arc::new(TargetState::new(instance, parsed));
         self.targets.insert(key, Arc::downgrade(&state));
         Ok(state)
+    }
+
+    /// The counts of a route, from earlier tables on.
+    fn route(&mut self, route: &TableRoute, workers: usize) -> Arc<RouteStats> {
+        let (host, path) = (route.host.to_string(), route.path.clone());
+        let key = (route.site.clone(), host, path);
+        if let Some(known) = self.routes.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        let fresh = Arc::new(RouteStats::new(&key.0, &key.1, &key.2, workers));
+        self.routes.insert(key, Arc::downgrade(&fresh));
+        fresh
     }
 
     /// A limit, with what it remembers from earlier tables.

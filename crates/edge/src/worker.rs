@@ -3,10 +3,12 @@
 //! Nothing here is shared with another worker but [`Shared`]. Knows nothing about HTTP.
 
 use crate::accept;
+use crate::access_log::{Batch, Draft};
 use crate::clock::{self, TICK};
 use crate::pool::Pool;
 use crate::shared::Shared;
 use crate::table::Table;
+use crate::tally::Tally;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,6 +21,9 @@ use tokio::task::JoinHandle;
 
 /// Ticks between two looks at the pool: once a second is often enough for connections that may idle for sixty.
 const SWEEP_EVERY: u32 = 10;
+
+/// Lines handed over at once: a write of this size costs the disk as much as one of a single line.
+const FULL_BATCH: usize = 64 * 1024;
 
 /// What the control thread tells a worker.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub(crate) struct Worker {
     table: RefCell<Rc<InForce>>,
     epoch: Cell<u64>,
     date: RefCell<String>,
+    /// Lines of access logs that were not handed over yet.
+    lines: RefCell<Vec<Batch>>,
 }
 
 /// A thread's reference to a table. Requests share it by a counter of the thread's own; the one of the `Arc` is
@@ -66,6 +73,7 @@ impl Worker {
             turn: Cell::new(index),
             table: RefCell::new(Rc::new(InForce(shared.table()))),
             epoch: Cell::new(0),
+            lines: RefCell::default(),
             date: RefCell::new(httpdate::fmt_http_date(SystemTime::now())),
             shared,
         }
@@ -94,7 +102,29 @@ impl Worker {
         out.extend_from_slice(self.date.borrow().as_bytes());
     }
 
+    /// Writes a line of an access log; see [`Draft::finish`].
+    pub(crate) fn log(&self, draft: Draft, tally: &Tally, service: &str, instance: &str) {
+        let mut waiting = self.lines.borrow_mut();
+        let log = draft.log().clone();
+        let at = waiting.iter().position(|batch| Arc::ptr_eq(&batch.log, &log)).unwrap_or_else(|| {
+            waiting.push(Batch { log, lines: Vec::with_capacity(FULL_BATCH + FULL_BATCH / 4) });
+            waiting.len() - 1
+        });
+        let batch = &mut waiting[at];
+        draft.finish(tally, service, instance, &mut batch.lines);
+        if batch.lines.len() >= FULL_BATCH {
+            self.shared.log.send(waiting.swap_remove(at));
+        }
+    }
+
+    fn hand_over_lines(&self) {
+        let waiting = std::mem::take(&mut *self.lines.borrow_mut());
+        let full = waiting.into_iter().filter(|batch| !batch.lines.is_empty());
+        full.for_each(|batch| self.shared.log.send(batch));
+    }
+
     fn sweep(&self) {
+        self.hand_over_lines();
         self.pool.borrow_mut().sweep();
         *self.date.borrow_mut() = httpdate::fmt_http_date(SystemTime::now());
     }
@@ -127,6 +157,7 @@ pub(crate) fn run(
                 worker.sweep();
             }
         }
+        worker.hand_over_lines();
     });
     Ok(())
 }

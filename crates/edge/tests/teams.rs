@@ -129,7 +129,7 @@ fn seen(text: &str) -> (String, BTreeSet<String>) {
     let mut lines = message.split("\r\n");
     let line = lines.next().unwrap();
     let line = line.rsplit_once(' ').unwrap().0.to_owned();
-    let fields = lines.take_while(|l| l.contains(':')).enumerate().map(|(_, field)| {
+    let fields = lines.take_while(|l| l.contains(':')).map(|field| {
         let (name, value) = field.split_once(':').unwrap();
         format!("{}: {}", name.to_ascii_lowercase(), value.trim().split('\n').next().unwrap())
     });

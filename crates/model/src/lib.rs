@@ -4,6 +4,7 @@
 //! Knows nothing about files, sockets, processes, clocks or randomness. Everything here is plain data that
 //! serialises, compares and clones.
 
+mod access_log;
 mod config_hash;
 mod event;
 mod health;
@@ -30,6 +31,7 @@ pub mod table;
 mod time;
 mod trust;
 
+pub use access_log::{AccessLog, LogFormat};
 pub use config_hash::{ConfigHash, ConfigPiece, sha256};
 pub use event::{Event, EventKind};
 pub use health::{Healthcheck, Probe, Readiness};

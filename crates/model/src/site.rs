@@ -1,7 +1,7 @@
 //! What the edge does for all routes of one stack.
 
 use crate::route::is_default;
-use crate::{Compression, HeaderRules, TrustedProxy};
+use crate::{AccessLog, Compression, HeaderRules, TrustedProxy};
 use serde::{Deserialize, Serialize};
 
 /// The settings of one stack that count for each of its routes.
@@ -15,6 +15,9 @@ pub struct Site {
     /// Response headers.
     #[serde(skip_serializing_if = "is_default")]
     pub headers: HeaderRules,
+    /// What is written down about requests; nothing when absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub access_log: Option<AccessLog>,
     /// Compression.
     #[serde(skip_serializing_if = "is_default")]
     pub compress: Option<Compression>,

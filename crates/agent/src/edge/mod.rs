@@ -101,6 +101,26 @@ impl Edge {
         }
     }
 
+    /// What the edge has counted, as Prometheus text; empty where no edge runs.
+    ///
+    /// # Errors
+    /// There should be one, and it does not answer.
+    pub async fn metrics(&self) -> Result<String, Error> {
+        if !self.lock().want_an_edge() {
+            return Ok(String::new());
+        }
+        let mut link = self.link.lock().await;
+        self.reach(&mut link).await?;
+        let Some(client) = link.client.as_mut() else { return Err(Error::Edge("it has gone".into())) };
+        match client.metrics().await {
+            Ok(text) => Ok(text),
+            Err(error) => {
+                link.client = None;
+                Err(Error::Edge(error.to_string()))
+            }
+        }
+    }
+
     /// The edge's process id, where known.
     pub async fn pid(&self) -> Option<u32> {
         self.link.lock().await.pid

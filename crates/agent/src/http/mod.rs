@@ -5,6 +5,7 @@ mod containers;
 mod copy;
 mod exec;
 pub(crate) mod logs;
+mod metrics;
 mod stacks;
 
 use crate::{Agent, Error};
@@ -37,6 +38,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, listener: UnixListener, shutdown: C
     let path = agent.config.state_dir.join("agent.sock");
     let app = Router::new()
         .route("/v1/info", get(stacks::info))
+        .route("/v1/metrics", get(metrics::metrics))
         .route("/v1/shutdown", post(stacks::shutdown))
         .route("/v1/stacks", get(stacks::list))
         .route("/v1/stacks/{stack}", get(stacks::show))

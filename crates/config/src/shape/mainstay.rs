@@ -20,6 +20,7 @@ pub static MAINSTAY_TOP: Object = closed(&[&[
 
 /// `x-mainstay: edge:`.
 pub static EDGE: Object = closed(&[&[
+    key("access_log", Kind::Short(Short::Under("format"), &Kind::Object(&ACCESS_LOG))),
     key("compress", COMPRESS),
     key("headers", HEADERS),
     key("limits", Kind::Map(&Kind::Object(&LIMIT), Names::Any)),
@@ -62,6 +63,12 @@ const ANY_ROUTE: &[Key] = &[
     key("weight", Kind::Count),
     key("when", Kind::Object(&CONDITIONS)),
 ];
+
+static ACCESS_LOG: Object = closed(&[&[
+    key("format", Kind::Word(&["json", "combined"])),
+    key("one_in", Kind::Count),
+    key("redact", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+]]);
 
 const COMPRESS: Kind = Kind::Short(Short::Switch, &Kind::Object(&COMPRESSION));
 

@@ -55,6 +55,15 @@ impl Client {
         }
     }
 
+    /// All counts, in Prometheus' text format.
+    pub async fn metrics(&mut self) -> Result<String, ControlError> {
+        wire::send(&self.stream, &Request::Metrics, &[]).await?;
+        match self.reply().await? {
+            (Reply::Metrics(text), _) => Ok(text),
+            _ => Err(ControlError::WrongReply),
+        }
+    }
+
     /// Copies of all listening sockets, for an agent that comes back or for another edge. The edge goes on
     /// accepting on them.
     pub async fn take_listeners(&mut self) -> Result<Vec<(SocketAddr, Vec<OwnedFd>)>, ControlError> {

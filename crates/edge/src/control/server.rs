@@ -9,7 +9,7 @@ use crate::clock::{self, Millis};
 use crate::shared::Shared;
 use crate::table::{Table, TableError};
 use crate::worker::Order;
-use crate::{listen, persist, status};
+use crate::{listen, metrics, persist, status};
 use mainstay_model::table::RouteTable;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -83,6 +83,9 @@ impl Control {
                 }
                 Request::Status => {
                     wire::send(&stream, &Reply::Status(status::report(&self.shared)), &[]).await?
+                }
+                Request::Metrics => {
+                    wire::send(&stream, &Reply::Metrics(metrics::text(&self.shared)), &[]).await?
                 }
                 Request::TakeListeners => self.hand_out(&stream).await?,
                 Request::Shutdown { grace_ms } => {

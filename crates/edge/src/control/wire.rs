@@ -33,6 +33,8 @@ pub(crate) enum Request {
         sockets: Vec<Sockets>,
     },
     Status,
+    /// All counts, as Prometheus text.
+    Metrics,
     /// Hand out copies of all listening sockets.
     TakeListeners,
     /// End: no new connections from now on, none at all after `grace_ms`.
@@ -54,6 +56,7 @@ pub(crate) struct Sockets {
 pub(crate) enum Reply {
     Done,
     Status(EdgeStatus),
+    Metrics(String),
     Listeners(Vec<Sockets>),
     /// Nothing was changed.
     Refused(String),

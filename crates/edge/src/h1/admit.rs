@@ -5,11 +5,12 @@
 
 use super::Connection;
 use super::head::Bounds;
-use super::request::{self, Admission, Prepared, Refusal, Refused};
+use super::request::{self, Admission, Facts, Prepared, Refusal, Refused};
 use crate::balance;
 use crate::client::Client;
 use crate::clock;
 use crate::hold::Held;
+use crate::table::Upstream;
 use crate::target::{InFlight, UpstreamState};
 use crate::worker::InForce;
 use std::rc::Rc;
@@ -20,6 +21,8 @@ use std::time::Duration;
 pub(super) struct Turned {
     pub(super) refused: Refused,
     pub(super) upstream: Option<Arc<UpstreamState>>,
+    pub(super) table: Rc<InForce>,
+    pub(super) admission: Admission,
 }
 
 /// A request that has an instance.
@@ -39,8 +42,10 @@ impl<C: Client> Connection<'_, C> {
         loop {
             let table = self.worker.table();
             let head = self.input.as_ref().map_or(&[][..], |buf| &buf.filled()[bounds.start..bounds.end]);
-            let prepared = request::prepare(head, &table, &self.peer, &mut admission)
-                .map_err(|refused| Turned { refused, upstream: None })?;
+            let prepared = match request::prepare(head, &table, &self.peer, &mut admission) {
+                Ok(prepared) => prepared,
+                Err(refused) => return Err(Turned { refused, upstream: None, table, admission }),
+            };
             let delay = admission.take_delay();
             if delay > 0 {
                 // To the millisecond, unlike deadlines: this is what the client is told to feel.
@@ -53,24 +58,31 @@ impl<C: Client> Connection<'_, C> {
                 let in_flight = InFlight::begin(target.clone());
                 return Ok(Admitted { prepared, in_flight, table, admission });
             }
-            let mut facts = prepared.facts;
-            facts.keep_alive &= prepared.framing.is_done();
-            let turned = |why| {
+            if let Err(why) = self.wait(&mut held, upstream).await {
+                let keep_alive = prepared.facts.keep_alive && prepared.framing.is_done();
+                let facts = Facts { keep_alive, ..prepared.facts };
                 let mut refused = Refused::plain(Refusal::new(503, why), facts);
+                refused.route = Some(prepared.route);
                 refused.add_rules(&table.routes[prepared.route], &prepared.response_fields);
-                Turned { refused, upstream: Some(upstream.state.clone()) }
-            };
-            let Some(until) = upstream.hold_until else { return Err(turned("no healthy instance")) };
-            match &mut held {
-                // A table may have come between the look above and this; so look once more.
-                None => {
-                    let begun = Held::begin(&self.worker.shared, &upstream.state);
-                    held = Some(begun.map_err(|_| turned("too many requests are waiting"))?);
-                }
-                Some(held) => {
-                    let next = held.next_table(&self.deadline, until).await;
-                    next.map_err(|_| turned("no instance came while waiting"))?;
-                }
+                let upstream = Some(upstream.state.clone());
+                return Err(Turned { refused, upstream, table, admission });
+            }
+        }
+    }
+
+    /// Waits for a table that may have an instance; says why there will be none.
+    async fn wait(&self, held: &mut Option<Held>, upstream: &Upstream) -> Result<(), &'static str> {
+        let Some(until) = upstream.hold_until else { return Err("no healthy instance") };
+        match held {
+            // A table may have come between the look above and this; so look once more.
+            None => {
+                let begun = Held::begin(&self.worker.shared, &upstream.state);
+                *held = Some(begun.map_err(|_| "too many requests are waiting")?);
+                Ok(())
+            }
+            Some(held) => {
+                let next = held.next_table(&self.deadline, until).await;
+                next.map_err(|_| "no instance came while waiting")
             }
         }
     }

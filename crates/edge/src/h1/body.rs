@@ -7,6 +7,7 @@ use crate::buffer::{Buf, Use};
 use crate::client::Watch;
 use crate::clock::{self, Deadline, Millis};
 use crate::sink::{Coding, Piece, Sink};
+use crate::tally::Tally;
 use crate::transport::{self, TransportError};
 use std::future::poll_fn;
 use std::io;
@@ -93,6 +94,8 @@ pub(crate) struct Passage<'p> {
     /// Bytes that may still come.
     pub(crate) most: u64,
     pub(crate) pace: Option<Pace>,
+    /// Where the bytes that were written are noted.
+    pub(crate) tally: Option<&'p Tally>,
 }
 
 impl Passage<'_> {
@@ -122,6 +125,9 @@ impl Passage<'_> {
             let piece = Piece { data, coding: self.coding, is_last: taken.done };
             let written = writer.write_piece(head, piece, self.deadline, self.write_patience).await;
             written.map_err(BodyError::Sink)?;
+            if let Some(tally) = self.tally {
+                tally.add_sent(taken.data);
+            }
             if let Some(buf) = slot {
                 buf.consume(taken.read);
                 if buf.is_empty() {

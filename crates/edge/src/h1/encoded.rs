@@ -74,6 +74,10 @@ impl Passage<'_> {
     ) -> Result<(), BodyError> {
         let piece = Piece { data, coding: self.coding, is_last };
         let written = writer.write_piece(head, piece, self.deadline, self.write_patience).await;
-        written.map_err(BodyError::Sink)
+        written.map_err(BodyError::Sink)?;
+        if let Some(tally) = self.tally {
+            tally.add_sent(data.len());
+        }
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ use crate::headers::ResponseRules;
 use crate::route::Timeouts;
 use crate::sink::{Coding, Sink};
 use crate::table::Table;
+use crate::tally::{Fault, Tally};
 use crate::target::{InFlight, Phase, TargetState};
 use crate::transport::{self, TransportError};
 use crate::worker::Worker;
@@ -72,6 +73,20 @@ impl ForwardError {
         }
     }
 
+    /// What the instance did wrong, if it is to blame.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Connect(_) => Some(Fault::Connect),
+            Self::UpstreamTimedOut => Some(Fault::Timeout),
+            Self::Upstream(_) => Some(Fault::Broken),
+            Self::BadResponse(_) => Some(Fault::Nonsense),
+            Self::Midway(BodyError::Source(TransportError::TimedOut)) => Some(Fault::Timeout),
+            Self::Midway(BodyError::Source(_) | BodyError::Truncated) => Some(Fault::Broken),
+            Self::Midway(BodyError::Malformed(_)) => Some(Fault::Nonsense),
+            Self::RequestBody(_) | Self::Midway(_) => None,
+        }
+    }
+
     pub(super) fn upstream(error: TransportError) -> Self {
         match error {
             TransportError::TimedOut => Self::UpstreamTimedOut,
@@ -96,6 +111,7 @@ pub(crate) struct Exchange<'e, C> {
     pub(crate) in_flight: InFlight,
     /// The table the request was routed by.
     pub(crate) table: &'e Table,
+    pub(crate) tally: &'e Tally,
     pub(crate) client: &'e mut C,
     /// What the client has sent and nobody has read.
     pub(crate) input: &'e mut Option<Buf>,
@@ -138,7 +154,7 @@ impl<C: Client> Exchange<'_, C> {
         let Answering { mut stream, mut slot, .. } = answering;
         let (mut from, _) = stream.split();
         let (mut client_read, mut client_write) = self.client.split();
-        let passage = passage::<C::Writer<'_>>(ready, self.deadline, self.request.timeouts);
+        let passage = passage::<C::Writer<'_>>(ready, self.deadline, self.request.timeouts, self.tally);
         // Only a stream without a known end is watched for a client that has gone: whoever half-closes
         // after a request still gets an ordinary answer.
         let watch = passage.is_endless.then_some(&mut client_read);
@@ -159,6 +175,8 @@ impl<C: Client> Exchange<'_, C> {
     }
 
     fn count(&self, status: u16) {
+        self.tally.status.set(status);
+        self.tally.answered.set(clock::precise());
         self.table.upstreams[self.request.upstream].state.count(self.worker.index, status);
     }
 
@@ -246,6 +264,7 @@ impl<C: Client> Exchange<'_, C> {
             }
         }
         let stream = connect::connect(target, self.deadline, self.request.timeouts.connect).await?;
+        self.tally.connected.set(clock::precise());
         Ok((stream, false))
     }
 
@@ -296,7 +315,12 @@ impl ResponsePassage<'_> {
     }
 }
 
-pub(super) fn passage<W: Sink>(ready: Ready, deadline: &Deadline, timeouts: Timeouts) -> ResponsePassage<'_> {
+pub(super) fn passage<'p, W: Sink>(
+    ready: Ready,
+    deadline: &'p Deadline,
+    timeouts: Timeouts,
+    tally: &'p Tally,
+) -> ResponsePassage<'p> {
     let is_endless = !matches!(ready.framing, Framing::Length(_));
     let encoding = ready.encoding;
     let inner = Passage {
@@ -307,6 +331,7 @@ pub(super) fn passage<W: Sink>(ready: Ready, deadline: &Deadline, timeouts: Time
         write_patience: CLIENT_WRITE_PATIENCE,
         most: u64::MAX,
         pace: None,
+        tally: Some(tally),
     };
     ResponsePassage { inner, encoding, is_endless }
 }

@@ -15,23 +15,27 @@ mod outgoing;
 mod reading;
 mod request;
 mod response;
+mod trace;
 mod upload;
 mod uri;
 mod values;
 
 use crate::buffer::{Buf, Out, Use};
 use crate::client::Client;
-use crate::clock::{Deadline, Millis, NEVER};
+use crate::clock::{self, Deadline, Millis, NEVER};
 use crate::error_page::{self, Answer};
 use crate::h2;
+use crate::route::Action;
 use crate::sink::{Coding, Piece, Sink};
+use crate::table::Table;
+use crate::tally::Tally;
 use crate::target::{InFlight, UpstreamState};
 use crate::transport::{self, TransportError};
 use crate::tunnel;
 use crate::worker::Worker;
 use admit::{Admitted, Turned};
 use body::Framing;
-use forward::{CLIENT_WRITE_PATIENCE, Exchange, ForwardError};
+use forward::{CLIENT_WRITE_PATIENCE, Delivered, Exchange, ForwardError};
 pub(crate) use forwarded::Peer;
 pub(crate) use head::{Bounds, HeadError, Scanner};
 use request::{Admission, Prepared, Upgrade};
@@ -50,6 +54,8 @@ const HEAD_PATIENCE: Millis = 30_000;
 /// reads the answer before a reset reaches it.
 const LINGER_PATIENCE: Millis = 2_000;
 const LINGER_BYTES: usize = 1024 * 1024;
+/// Noted where the client was gone before there was an answer: nginx's number for it.
+const CLIENT_GONE: u16 = 499;
 /// A body up to this size that arrived with its head is sent along with it, in one write.
 const SMALL_BODY: u64 = 16 * 1024;
 
@@ -81,6 +87,8 @@ pub(crate) struct Connection<'w, C> {
     stream: C,
     peer: Peer,
     deadline: Deadline,
+    /// Notes about the request that is being answered.
+    tally: Tally,
     /// What has arrived and is not consumed.
     input: Option<Buf>,
     is_new: bool,
@@ -108,6 +116,15 @@ pub(crate) struct Upgraded {
     admission: Admission,
 }
 
+/// A request that was put to an instance.
+struct Settled<'s> {
+    prepared: &'s Prepared,
+    table: &'s Table,
+    admission: Admission,
+    /// Nothing of its body is left on the connection.
+    is_whole: bool,
+}
+
 /// Why no head was read.
 enum NoHead {
     /// The client has nothing more to say.
@@ -117,7 +134,15 @@ enum NoHead {
 
 impl<'w, C: Client> Connection<'w, C> {
     pub(crate) fn new(worker: &'w Rc<Worker>, stream: C, peer: Peer) -> Self {
-        Self { worker, stream, peer, deadline: Deadline::new(), input: None, is_new: true }
+        Self {
+            worker,
+            stream,
+            peer,
+            deadline: Deadline::new(),
+            tally: Tally::default(),
+            input: None,
+            is_new: true,
+        }
     }
 
     /// Answers the request whose head is `head`.
@@ -129,15 +154,20 @@ impl<'w, C: Client> Connection<'w, C> {
     /// Answers the request whose head is in the input.
     async fn answer(&mut self, bounds: Bounds) -> Next {
         self.is_new = false;
+        self.tally.begin();
         let Admitted { mut prepared, in_flight, table, admission } = match self.admit(bounds).await {
             Ok(admitted) => admitted,
-            Err(Turned { refused, upstream }) => {
+            Err(Turned { refused, upstream, table, mut admission }) => {
                 if let Some(buf) = &mut self.input {
                     buf.consume(bounds.end);
                 }
-                return self.refuse(refused, upstream.as_ref()).await;
+                let route = refused.route;
+                let next = self.refuse(refused, upstream.as_ref()).await;
+                self.note(&table, route, &mut admission);
+                return next;
             }
         };
+        self.tally.admitted.set(clock::precise());
         self.absorb(bounds, &mut prepared);
         if <C::Writer<'_>>::IS_FRAMED && matches!(prepared.framing, Framing::Chunked(_)) {
             // The carrier shows where the body ends; there are no chunks in it.
@@ -145,8 +175,6 @@ impl<'w, C: Client> Connection<'w, C> {
         }
         self.deadline.cap(prepared.timeouts.request);
         self.deadline.follow(Some(in_flight.target().clone()));
-        let facts = prepared.facts;
-        let state = &table.upstreams[prepared.upstream].state;
         let is_whole = prepared.framing.is_done();
         let exchange = Exchange {
             worker: self.worker,
@@ -154,38 +182,74 @@ impl<'w, C: Client> Connection<'w, C> {
             request: &mut prepared,
             in_flight,
             table: &table,
+            tally: &self.tally,
             client: &mut self.stream,
             input: &mut self.input,
         };
         // Uploads are rare and their state is large, so it lives elsewhere.
         let outcome = if is_whole { exchange.run().await } else { Box::pin(exchange.run_streaming()).await };
         self.deadline.cap(NEVER);
+        let settled = Settled { prepared: &prepared, table: &table, admission, is_whole };
         match outcome {
-            Ok(delivered) => match delivered.upgraded {
-                Some((upstream, from_upstream, in_flight)) => {
-                    let protocol = facts.upgrade;
-                    Next::Upgraded(Box::new(Upgraded {
-                        upstream,
-                        from_upstream,
-                        in_flight,
-                        protocol,
-                        admission,
-                    }))
-                }
-                None => {
-                    self.deadline.follow(None);
-                    self.after(delivered.keep_alive, facts.keep_alive)
-                }
-            },
-            Err(error) => {
-                self.deadline.follow(None);
-                let refuse = |refusal, facts| {
-                    let mut refused = Refused::plain(refusal, facts);
-                    refused.add_rules(&table.routes[prepared.route], &prepared.response_fields);
-                    refused
-                };
-                self.failed(error, facts, is_whole, refuse, state).await
+            Ok(delivered) => self.delivered(delivered, settled),
+            Err(error) => self.failed(error, settled).await,
+        }
+    }
+
+    fn delivered(&mut self, delivered: Delivered, settled: Settled<'_>) -> Next {
+        let Settled { prepared, table, mut admission, .. } = settled;
+        self.note(table, Some(prepared.route), &mut admission);
+        match delivered.upgraded {
+            Some((upstream, from_upstream, in_flight)) => {
+                let protocol = prepared.facts.upgrade;
+                Next::Upgraded(Box::new(Upgraded { upstream, from_upstream, in_flight, protocol, admission }))
             }
+            None => {
+                self.deadline.follow(None);
+                self.after(delivered.keep_alive, prepared.facts.keep_alive)
+            }
+        }
+    }
+
+    async fn failed(&mut self, error: ForwardError, settled: Settled<'_>) -> Next {
+        tracing::debug!(%error, "a request failed");
+        let Settled { prepared, table, mut admission, is_whole } = settled;
+        self.tally.fault.set(error.fault());
+        let target = self.deadline.followed();
+        // The answer to the client is not the instance's business any more.
+        self.deadline.follow(None);
+        let next = match error.status() {
+            None => Next::Drop,
+            Some(status) => {
+                let facts = prepared.facts;
+                let facts = Facts { keep_alive: facts.keep_alive && is_whole, ..facts };
+                let mut refused = Refused::plain(Refusal::new(status, "the upstream failed"), facts);
+                refused.add_rules(&table.routes[prepared.route], &prepared.response_fields);
+                self.refuse(refused, Some(&table.upstreams[prepared.upstream].state)).await
+            }
+        };
+        self.deadline.follow(target);
+        self.note(table, Some(prepared.route), &mut admission);
+        self.deadline.follow(None);
+        next
+    }
+
+    /// Counts the request that was answered, and writes it down where that is asked for.
+    fn note(&self, table: &Table, route: Option<usize>, admission: &mut Admission) {
+        let Some(route) = route.and_then(|route| table.routes.get(route)) else { return };
+        if self.tally.status.get() == 0 {
+            self.tally.status.set(CLIENT_GONE);
+        }
+        let took = clock::precise().saturating_sub(self.tally.began.get());
+        route.stats.count(self.worker.index, &self.tally, took);
+        if let Some(draft) = admission.draft.take() {
+            let target = self.deadline.followed();
+            let instance = target.as_ref().map_or("", |target| &target.instance);
+            let service = match route.action {
+                Action::Forward(upstream) => table.upstreams[upstream].state.key.as_str(),
+                Action::Redirect(_) => "",
+            };
+            self.worker.log(*draft, &self.tally, service, instance);
         }
     }
 
@@ -197,20 +261,6 @@ impl<'w, C: Client> Connection<'w, C> {
             (false, false) if self.input.is_some() => Next::Linger,
             (false, false) => Next::End,
         }
-    }
-
-    async fn failed(
-        &mut self,
-        error: ForwardError,
-        facts: Facts,
-        is_whole: bool,
-        refuse: impl FnOnce(Refusal, Facts) -> Refused,
-        state: &Arc<UpstreamState>,
-    ) -> Next {
-        tracing::debug!(%error, "a request failed");
-        let Some(status) = error.status() else { return Next::Drop };
-        let facts = Facts { keep_alive: facts.keep_alive && is_whole, ..facts };
-        self.refuse(refuse(Refusal::new(status, "the upstream failed"), facts), Some(state)).await
     }
 
     async fn read_head(&mut self) -> Result<Bounds, NoHead> {
@@ -262,7 +312,7 @@ impl<'w, C: Client> Connection<'w, C> {
 
     /// Answers for ourselves.
     pub(crate) async fn refuse(&mut self, refused: Refused, upstream: Option<&Arc<UpstreamState>>) -> Next {
-        let Refused { refusal: Refusal { status, why }, facts, fields } = refused;
+        let Refused { refusal: Refusal { status, why }, facts, fields, route: _ } = refused;
         tracing::debug!(status, why, "answered by the edge");
         if self.input.as_ref().is_some_and(Buf::is_empty) {
             self.input = None;
@@ -276,6 +326,7 @@ impl<'w, C: Client> Connection<'w, C> {
             close: !keep_alive,
             say_keep_alive: facts.is_http10,
         };
+        self.tally.status.set(status);
         let mut out = Out::take();
         error_page::write(&mut out, answer, &fields, |out| self.worker.write_date(out));
         let piece = Piece { data: b"", coding: Coding::Plain, is_last: true };

@@ -8,6 +8,7 @@ use super::field::{self, Field};
 use super::forwarded::{self, Peer};
 use super::lines::copy_fields;
 use super::reading::Request;
+use super::trace::Trace;
 use crate::identity::Client;
 use crate::route::Route;
 
@@ -20,6 +21,7 @@ impl Request<'_> {
         route: &Route,
         peer: &Peer,
         client: &Client<'_>,
+        trace: Option<&Trace>,
     ) {
         out.extend_from_slice(self.method.as_bytes());
         out.push(b' ');
@@ -35,10 +37,17 @@ impl Request<'_> {
                 _ => false,
             };
             let is_ours = route.request.as_ref().is_some_and(|rules| rules.drops(name));
-            passes && !is_ours && !(names_any && self.connection.names(name))
+            let is_replaced = trace.is_some_and(|t| t.is_new) && name.eq_ignore_ascii_case("traceparent");
+            let is_named = names_any && self.connection.names(name);
+            passes && !(is_ours || is_replaced || is_named)
         });
         if let Some(rules) = &route.request {
             out.extend_from_slice(&rules.lines);
+        }
+        if let Some(trace) = trace.filter(|trace| trace.is_new) {
+            out.extend_from_slice(b"traceparent: ");
+            out.extend_from_slice(trace.value());
+            out.extend_from_slice(b"\r\n");
         }
         forwarded::write(out, peer, client, self.host_value);
         match &self.framing {

@@ -7,6 +7,8 @@ use super::body::Framing;
 use super::forwarded::Peer;
 use super::head::MOST_FIELDS;
 use super::reading::{Request, Routed};
+use super::trace::Trace;
+use crate::access_log::{Draft, Told};
 use crate::buffer::Out;
 use crate::client::Scheme;
 use crate::clock::{self, Millis};
@@ -82,11 +84,13 @@ pub(crate) struct Refused {
     pub(crate) facts: Facts,
     /// Lines that the answer's head has besides the usual ones.
     pub(crate) fields: Vec<u8>,
+    /// Index into the table's routes, once it was known.
+    pub(crate) route: Option<usize>,
 }
 
 impl Refused {
     pub(crate) fn plain(refusal: Refusal, facts: Facts) -> Self {
-        Self { refusal, facts, fields: Vec::new() }
+        Self { refusal, facts, fields: Vec::new(), route: None }
     }
 
     /// Adds what every answer of `route` says, ours too, and what this one says because of its request.
@@ -103,6 +107,8 @@ impl Refused {
 pub(crate) struct Admission {
     /// It was counted by its limits; then nothing counts it again.
     counted: Option<limit::Passed>,
+    /// The beginning of its line in the access log.
+    pub(crate) draft: Option<Box<Draft>>,
 }
 
 impl Admission {
@@ -134,50 +140,96 @@ pub(crate) fn prepare(
     facts.idempotent = matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE");
     let request = Request::read(method, path.as_bytes(), parsed.headers, &mut facts)
         .map_err(|refusal| Refused::plain(refusal, facts))?;
-    // A body that nobody will read ends the connection with the answer.
-    facts.keep_alive &= request.framing.is_done();
-    let refuse = |refusal| Refused::plain(refusal, facts);
-    let routed = request.route(table, peer).map_err(refuse)?;
-    let route = &table.routes[routed.route];
-    facts.is_secure = peer.scheme_of(&routed.client) == Scheme::Https;
-    let mut response_fields = Vec::new();
-    if let Some(rules) = &route.response {
-        facts.coding = coding_for(rules, &request);
-        if let Some(cors) = &rules.cors {
-            allow_origins(cors, &request, facts, &mut response_fields)?;
-        }
-    }
-    // What is refused from here on has its route's headers like everything else of the route.
-    let refuse = |refusal, fields: &[u8]| {
-        let mut refused = Refused { refusal, facts, fields: fields.to_vec() };
-        refused.add_rules(route, &response_fields);
-        refused
-    };
-    if matches!(request.framing, Framing::Length(length) if length > route.max_body) {
-        return Err(refuse(Refusal::new(413, "the body is too large"), b""));
-    }
-    if !route.limits.is_empty() && admission.counted.is_none() {
-        let keys = request.limit_keys(route, routed.client.ip);
-        match limit::count(&route.limits, &keys, clock::precise()) {
-            Ok(passed) => admission.counted = Some(passed),
-            Err(exceeded) => {
-                return Err(refuse(Refusal::new(429, "over a limit"), &limited(route, &exceeded)));
+    Asking { request: &request, head, facts, table, peer }.decide(admission)
+}
+
+/// A request that was understood, and those it is put to.
+struct Asking<'a, 'b> {
+    request: &'a Request<'b>,
+    head: &'a [u8],
+    facts: Facts,
+    table: &'a Table,
+    peer: &'a Peer,
+}
+
+impl Asking<'_, '_> {
+    fn decide(self, admission: &mut Admission) -> Result<Prepared, Refused> {
+        let Self { request, head, mut facts, table, peer } = self;
+        // A body that nobody will read ends the connection with the answer.
+        facts.keep_alive &= request.framing.is_done();
+        let refuse = |refusal| Refused::plain(refusal, facts);
+        let routed = request.route(table, peer).map_err(refuse)?;
+        let route = &table.routes[routed.route];
+        facts.is_secure = peer.scheme_of(&routed.client) == Scheme::Https;
+        let trace = route.site.log.as_ref().map(|log| {
+            let trace = Trace::of(request.values("traceparent").next());
+            admission
+                .draft
+                .get_or_insert_with(|| Draft::begin(log, &told(request, route, &routed, facts, &trace)));
+            trace
+        });
+        let mut response_fields = Vec::new();
+        if let Some(rules) = &route.response {
+            facts.coding = coding_for(rules, request);
+            if let Some(cors) = &rules.cors {
+                let answer = allow_origins(cors, request, facts, &mut response_fields);
+                answer.map_err(|refused| Refused { route: Some(routed.route), ..refused })?;
             }
         }
-    }
-    let upstream = match &route.action {
-        Action::Forward(upstream) => *upstream,
-        Action::Redirect(redirect) => {
-            let location = location(redirect, &request, peer, &routed);
-            return Err(refuse(Refusal::new(redirect.status, "redirected"), &location));
+        // What is refused from here on has its route's headers like everything else of the route.
+        let refuse = |refusal, fields: &[u8]| {
+            let mut refused = Refused { refusal, facts, fields: fields.to_vec(), route: Some(routed.route) };
+            refused.add_rules(route, &response_fields);
+            refused
+        };
+        if matches!(request.framing, Framing::Length(length) if length > route.max_body) {
+            return Err(refuse(Refusal::new(413, "the body is too large"), b""));
         }
-    };
-    facts.keep_alive = request.keep_alive(facts.is_http10);
-    let mut out = Out::take();
-    request.write(&mut out, head, route, peer, &routed.client);
-    let Request { framing, .. } = request;
-    let timeouts = route.timeouts;
-    Ok(Prepared { facts, out, framing, route: routed.route, upstream, timeouts, response_fields })
+        if !route.limits.is_empty() && admission.counted.is_none() {
+            let keys = request.limit_keys(route, routed.client.ip);
+            match limit::count(&route.limits, &keys, clock::precise()) {
+                Ok(passed) => admission.counted = Some(passed),
+                Err(exceeded) => {
+                    return Err(refuse(Refusal::new(429, "over a limit"), &limited(route, &exceeded)));
+                }
+            }
+        }
+        let upstream = match &route.action {
+            Action::Forward(upstream) => *upstream,
+            Action::Redirect(redirect) => {
+                let location = location(redirect, request, peer, &routed);
+                return Err(refuse(Refusal::new(redirect.status, "redirected"), &location));
+            }
+        };
+        facts.keep_alive = request.keep_alive(facts.is_http10);
+        let mut out = Out::take();
+        request.write(&mut out, head, route, peer, &routed.client, trace.as_ref());
+        let framing = request.framing.clone();
+        let timeouts = route.timeouts;
+        Ok(Prepared { facts, out, framing, route: routed.route, upstream, timeouts, response_fields })
+    }
+}
+
+/// What the access log is told.
+fn told<'b>(
+    request: &Request<'b>,
+    route: &'b Route,
+    routed: &Routed<'_>,
+    facts: Facts,
+    trace: &'b Trace,
+) -> Told<'b> {
+    Told {
+        client: routed.client.ip,
+        scheme: if facts.is_secure { "https" } else { "http" },
+        method: request.method,
+        host: request.host_value,
+        path_and_query: request.target.path_and_query,
+        is_http10: facts.is_http10,
+        user_agent: request.values("user-agent").next(),
+        referer: request.values("referer").next(),
+        trace: trace.id(),
+        route: &route.path,
+    }
 }
 
 /// What a client that asks for too much needs to know to come back in time.
@@ -209,7 +261,7 @@ fn allow_origins(
         Some(origin) if is_preflight => {
             cors.write_preflight(fields, origin);
             let refusal = Refusal::new(204, "a preflight");
-            Err(Refused { refusal, facts, fields: std::mem::take(fields) })
+            Err(Refused { refusal, facts, fields: std::mem::take(fields), route: None })
         }
         origin => {
             cors.write(fields, origin);

@@ -11,10 +11,11 @@ use super::request::Prepared;
 use super::response::{BadResponse, Received};
 use crate::buffer::Buf;
 use crate::client::Client;
-use crate::clock::Deadline;
+use crate::clock::{self, Deadline};
 use crate::connect;
 use crate::headers::ResponseRules;
 use crate::sink::{Coding, Sink};
+use crate::tally::Tally;
 use crate::target::{Phase, TargetState, UpstreamState};
 use crate::worker::Worker;
 use std::cell::Cell;
@@ -49,6 +50,7 @@ impl<C: Client> Exchange<'_, C> {
             write_patience: timeouts.write,
             most: self.table.routes[self.request.route].max_body,
             pace,
+            tally: None,
         };
         let continue_first = std::mem::take(&mut self.request.facts.expects_continue) && self.input.is_none();
         if continue_first {
@@ -60,6 +62,7 @@ impl<C: Client> Exchange<'_, C> {
             let upload = passage.run(&mut out, &mut client_read, self.input, &mut to, NOBODY);
             let download = Download {
                 worker: self.worker,
+                tally: self.tally,
                 deadline: self.deadline,
                 request: self.request,
                 rules: self.table.routes[self.request.route].response.as_deref(),
@@ -89,7 +92,10 @@ impl<C: Client> Exchange<'_, C> {
                 return Ok(stream);
             }
             match connect::connect(&target, self.deadline, self.request.timeouts.connect).await {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => {
+                    self.tally.connected.set(clock::precise());
+                    return Ok(stream);
+                }
                 Err(error) => {
                     tried[place] = target.id;
                     if place + 1 == MOST_ATTEMPTS || self.deadline.is_cut() || !self.move_elsewhere(&tried) {
@@ -140,6 +146,7 @@ where
 /// The response to an upload.
 struct Download<'d> {
     worker: &'d Worker,
+    tally: &'d Tally,
     deadline: &'d Deadline,
     request: &'d Prepared,
     rules: Option<&'d ResponseRules>,
@@ -172,9 +179,11 @@ impl Download<'_> {
             }
         };
         self.begun.set(true);
+        self.tally.status.set(ready.status);
+        self.tally.answered.set(clock::precise());
         self.upstream.count(self.worker.index, ready.status);
         let reusable = (ready.keep_alive, ready.upstream_keeps);
-        let passage = passage::<W>(ready, self.deadline, self.request.timeouts);
+        let passage = passage::<W>(ready, self.deadline, self.request.timeouts, self.tally);
         let relayed = passage.relay(&mut out, from, slot, client, NOBODY).await;
         relayed.map_err(ForwardError::Midway)?;
         Ok(reusable)

@@ -5,7 +5,8 @@
 use super::paths::Paths;
 use super::{Table, TableError};
 use crate::limit;
-use crate::route::{Action, Redirect, Route};
+use crate::metrics::RouteStats;
+use crate::route::{Action, Redirect, Route, Shared};
 use crate::site::Site;
 use mainstay_model::HostPattern;
 use mainstay_model::table::TableRoute;
@@ -22,7 +23,7 @@ pub(super) struct Compiler<'m> {
 }
 
 impl Compiler<'_> {
-    pub(super) fn route(&self, route: &TableRoute) -> Result<Route, TableError> {
+    pub(super) fn route(&self, route: &TableRoute, stats: Arc<RouteStats>) -> Result<Route, TableError> {
         let what = || format!("{}{}", route.host, route.path);
         if !route.path.starts_with('/') {
             return Err(TableError::RelativePath(route.path.clone()));
@@ -42,7 +43,13 @@ impl Compiler<'_> {
         }
         let known = self.sites.get(route.site.as_str()).map(|(settings, site)| (*settings, site));
         let (settings, site) = known.unwrap_or((&self.plain.0, &self.plain.1));
-        Ok(Route::new(&route.path, &route.policy, action, settings, site.clone(), limits))
+        Ok(Route::new(
+            &route.path,
+            &route.policy,
+            action,
+            settings,
+            Shared { site: site.clone(), limits, stats },
+        ))
     }
 }
 

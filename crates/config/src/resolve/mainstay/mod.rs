@@ -12,7 +12,7 @@ use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::shape::{Kind, MAINSTAY_SERVICE, MAINSTAY_TOP, Object};
 use crate::standing;
-use mainstay_model::{Choice, EdgeSettings, Readiness, Route, Site};
+use mainstay_model::{AccessLog, Choice, EdgeSettings, LogFormat, Readiness, Route, Site};
 use readiness::readiness;
 use std::net::SocketAddr;
 
@@ -63,6 +63,7 @@ pub fn edge(tree: &Node, sink: &mut Sink) -> EdgeSettings {
         site: Site {
             trusted_proxies,
             origin_lock,
+            access_log: access_log(edge, &path, sink),
             headers: response::headers(edge, &path, sink).unwrap_or_default(),
             compress: match response::compress(edge, &path, sink) {
                 Some(Choice::On(settings)) => Some(settings),
@@ -70,6 +71,29 @@ pub fn edge(tree: &Node, sink: &mut Sink) -> EdgeSettings {
             },
         },
     }
+}
+
+/// Reads `access_log:`.
+fn access_log(edge: &Node, path: &KeyPath, sink: &mut Sink) -> Option<AccessLog> {
+    let given = edge.get("access_log")?;
+    let format = match given.get_text("format") {
+        Some("combined") => LogFormat::Combined,
+        _ => LogFormat::Json,
+    };
+    let one_in = match given.get("one_in") {
+        None => 1,
+        Some(node) => match node.as_int().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0) {
+            Some(one_in) => one_in,
+            None => {
+                let message = "one request of at least one is written";
+                let finding = Diagnostic::error(Code::InvalidValue, message).about(node);
+                sink.push(finding.path(path.key("access_log").key("one_in")));
+                1
+            }
+        },
+    };
+    let names = given.items("redact").iter().filter_map(Node::as_text);
+    Some(AccessLog { format, one_in, redact: names.map(str::to_ascii_lowercase).collect() })
 }
 
 /// The value of `x-mainstay` in its long form.

@@ -4,6 +4,7 @@
 mod commands;
 mod crash;
 mod harness;
+mod inspect;
 mod loopback;
 mod posthub;
 mod redeploy;

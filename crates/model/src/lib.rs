@@ -5,6 +5,7 @@
 //! serialises, compares and clones.
 
 mod access_log;
+mod as_written;
 mod config_hash;
 mod event;
 mod health;
@@ -32,6 +33,7 @@ mod time;
 mod trust;
 
 pub use access_log::{AccessLog, LogFormat};
+pub use as_written::{AsWritten, WrittenCheck};
 pub use config_hash::{ConfigHash, ConfigPiece, sha256};
 pub use event::{Event, EventKind};
 pub use health::{Healthcheck, Probe, Readiness};

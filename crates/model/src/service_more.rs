@@ -1,7 +1,7 @@
 //! What few files say of a service: other namespaces, devices, hooks, things outside the stack. Kept apart so that the
 //! many copies of a service that are made stay small.
 
-use crate::{CredentialSpec, DeviceRequest, Hook, InitHook, ModelUse, WatchRule};
+use crate::{AsWritten, CredentialSpec, DeviceRequest, Hook, InitHook, ModelUse, WatchRule};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -55,4 +55,6 @@ pub struct ServiceMore {
     pub watch: Vec<WatchRule>,
     /// `models:`, by key under top-level `models:`.
     pub models: BTreeMap<String, ModelUse>,
+    /// What the file says where the rest of the service has defaults.
+    pub written: AsWritten,
 }

@@ -84,11 +84,9 @@ pub struct Network {
     /// `ipam: options:`.
     #[serde(default)]
     pub ipam_options: BTreeMap<String, String>,
-    /// `ipam: config:` whole, with what `subnets` leaves out.
+    /// `ipam: config:`.
     #[serde(default)]
     pub pools: Vec<AddressPool>,
-    /// `ipam: config:` subnets, with gateway where given.
-    pub subnets: Vec<(String, Option<String>)>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Hash that Docker Compose gives it, for the label `com.docker.compose.config-hash`.

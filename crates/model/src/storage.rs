@@ -41,7 +41,14 @@ pub enum MountKind {
         recursive: Option<String>,
     },
     /// Memory. Size in bytes; permission bits; other mount options (`noexec`, `uid=1000` …) as written.
-    Tmpfs { size: Option<u64>, mode: Option<u32>, options: Vec<String> },
+    Tmpfs {
+        size: Option<u64>,
+        mode: Option<u32>,
+        options: Vec<String>,
+        /// All options as an entry of `tmpfs:` has them; `None` for one of `volumes:`.
+        #[serde(default)]
+        written: Option<String>,
+    },
     /// Something that no container of the stack can have yet.
     Foreign(ForeignMount),
 }

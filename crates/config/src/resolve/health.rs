@@ -2,13 +2,29 @@
 
 use super::{Cx, resources};
 use crate::diagnostic::Code;
-use mainstay_model::{Healthcheck, Readiness};
+use mainstay_model::{Healthcheck, Readiness, WrittenCheck};
 use std::time::Duration;
 
 /// Docker's defaults: `--health-interval`, `--health-timeout`, `--health-retries`.
 const INTERVAL: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const RETRIES: u32 = 3;
+
+/// The healthcheck as the file has it.
+pub fn written(cx: &Cx<'_>) -> Option<WrittenCheck> {
+    let node = cx.child("healthcheck")?;
+    if node.get_flag("disable") {
+        return Some(WrittenCheck { test: vec!["NONE".to_owned()], ..WrittenCheck::default() });
+    }
+    Some(WrittenCheck {
+        test: super::texts(node.items("test")),
+        interval: resources::duration(node, "interval"),
+        timeout: resources::duration(node, "timeout"),
+        retries: node.get_int("retries").and_then(|n| u32::try_from(n).ok()),
+        start_period: resources::duration(node, "start_period"),
+        start_interval: resources::duration(node, "start_interval"),
+    })
+}
 
 /// How a service is known to be ready, where `x-mainstay: ready:` says nothing.
 pub fn readiness(cx: &mut Cx<'_>, is_native: bool) -> Readiness {

@@ -50,6 +50,7 @@ fn mount(cx: &mut Cx<'_>, node: &Node, key: &str) -> Option<Mount> {
             size: node.get("tmpfs").and_then(|t| super::resources::size(t, "size")),
             mode: node.get("tmpfs").and_then(|t| t.get_int("mode")).and_then(|m| u32::try_from(m).ok()),
             options: vec![],
+            written: None,
         },
         ("bind", None) => {
             cx.error(Code::BadMount, "a bind mount needs a `source`", node, key);
@@ -93,7 +94,8 @@ fn memory(cx: &mut Cx<'_>, node: &Node, key: &str) -> Option<Mount> {
             _ => options.push(option.to_owned()),
         }
     }
-    Some(Mount { kind: MountKind::Tmpfs { size, mode, options }, target: target.to_owned(), read_only })
+    let kind = MountKind::Tmpfs { size, mode, options, written: Some(given.to_owned()) };
+    Some(Mount { kind, target: target.to_owned(), read_only })
 }
 
 /// Files of secrets or configs; relative targets lie in `directory`.

@@ -2,10 +2,10 @@
 
 use super::{Cx, build, health, hooks, mainstay, mounts, networks, outside, ports, resources};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::node::Node;
+use crate::node::{Entry, Node};
 use crate::paths;
 use mainstay_model::{
-    Dependency, DependencyCondition, Logging, RestartPolicy, Service, ServiceMore, ServiceName,
+    AsWritten, Dependency, DependencyCondition, Logging, RestartPolicy, Service, ServiceMore, ServiceName,
 };
 use std::collections::BTreeMap;
 
@@ -112,6 +112,18 @@ fn more(cx: &mut Cx<'_>) -> ServiceMore {
         pre_stop: hooks::hooks(cx.node.items("pre_stop")),
         watch: hooks::watch(cx.node),
         models: outside::model_uses(cx.node),
+        written: written(cx),
+    }
+}
+
+fn written(cx: &Cx<'_>) -> AsWritten {
+    let policy = cx.child("deploy").is_some_and(|deploy| deploy.get("restart_policy").is_some());
+    let no_value = |(name, entry): (&String, &Entry)| entry.node.is_null().then(|| name.clone());
+    AsWritten {
+        healthcheck: health::written(cx),
+        restart: policy || cx.text("restart").is_some_and(|restart| !restart.is_empty()),
+        stop_grace_period: cx.child("stop_grace_period").is_some(),
+        unset: cx.node.entries("environment").filter_map(no_value).collect(),
     }
 }
 

@@ -15,7 +15,6 @@ fn network(node: &Node) -> Network {
     let text = |key: &str| node.get_text(key).map(str::to_owned);
     let ipam = node.get("ipam");
     let pools: Vec<_> = ipam.map(|i| i.items("config")).unwrap_or_default().iter().map(pool).collect();
-    let subnets = pools.iter().filter_map(|pool| Some((pool.subnet.clone()?, pool.gateway.clone())));
     Network {
         name: text("name").unwrap_or_default(),
         external: node.get_flag("external"),
@@ -27,7 +26,6 @@ fn network(node: &Node) -> Network {
         enable_ipv6: node.get("enable_ipv6").map(|_| node.get_flag("enable_ipv6")),
         ipam_driver: ipam.and_then(|i| i.get_text("driver")).filter(|d| !d.is_empty()).map(str::to_owned),
         ipam_options: ipam.map(|i| super::dict(i, "options")).unwrap_or_default(),
-        subnets: subnets.collect(),
         pools,
         labels: super::dict(node, "labels"),
         config_hash: print::of_network(node),

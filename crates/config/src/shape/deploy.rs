@@ -1,7 +1,7 @@
 //! The keys of `deploy` (Compose Specification, "Deploy"), in the order in which Compose writes them.
 
-use super::container::{DEVICE_REQUEST_KEYS, not_yet};
-use super::{Identity, Kind, LABELS, Object, inert, key, object};
+use super::container::DEVICE_REQUEST_KEYS;
+use super::{Identity, Kind, LABELS, Object, container, inert, key, object};
 
 const SWARM: &str = "it is for Swarm; how releases roll is Mainstay's own";
 
@@ -52,7 +52,7 @@ static LIMITS: Object =
 static RESERVATIONS: Object = object(&[&[
     key("cpus", Kind::Real),
     key("memory", Kind::Size),
-    not_yet("devices", Kind::List(&Kind::Object(&DEVICE_REQUEST), Identity::None)),
+    container("devices", Kind::List(&Kind::Object(&DEVICE_REQUEST), Identity::None)),
     inert("generic_resources", Kind::List(&Kind::Object(&GENERIC), Identity::None), SWARM),
 ]]);
 static GENERIC: Object = object(&[&[key("discrete_resource_spec", Kind::Object(&DISCRETE))]]);

@@ -5,7 +5,9 @@
 use super::build::BUILD;
 use super::container::{CONTAINER, ENVIRONMENT, KEYED, not_yet};
 use super::deploy::DEPLOY;
-use super::{Identity, Key, Kind, Names, ONE_OR_TEXTS, Object, Short, TEXTS, box_only, inert, key, object};
+use super::{
+    Identity, Key, Kind, Names, ONE_OR_TEXTS, Object, Short, TEXTS, box_only, container, inert, key, object,
+};
 
 /// A service.
 pub static SERVICE: Object = object(&[SERVICE_KEYS, CONTAINER, WORKLOAD]);
@@ -20,7 +22,7 @@ static SERVICE_KEYS: &[Key] = &[
     box_only("container_name", Kind::Text),
     not_yet("provider", Kind::Object(&PROVIDER)),
     key("extends", Kind::Short(Short::Extends, &Kind::Object(&EXTENDS))),
-    not_yet("external_links", TEXTS),
+    container("external_links", TEXTS),
     key("links", KEYED),
     not_yet("pre_start", Kind::List(&Kind::Object(&PRE_START), Identity::None)),
     not_yet("post_start", Kind::List(&Kind::Object(&HOOK), Identity::None)),

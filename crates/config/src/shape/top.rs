@@ -60,7 +60,7 @@ pub static NETWORK: Object = Object {
         key("internal", Kind::Flag),
         key("attachable", Kind::Flag),
         key("labels", LABELS),
-        later("enable_ipv4", Kind::Choice),
+        key("enable_ipv4", Kind::Choice),
         key("enable_ipv6", Kind::Choice),
     ]],
     required: &[],
@@ -69,15 +69,15 @@ pub static NETWORK: Object = Object {
 };
 
 static IPAM: Object = object(&[&[
-    later("driver", Kind::Text),
+    key("driver", Kind::Text),
     key("config", Kind::List(&Kind::Object(&POOL), Identity::Pool)),
-    later("options", Kind::Map(&Kind::Text, Names::Any)),
+    key("options", Kind::Map(&Kind::Text, Names::Any)),
 ]]);
 static POOL: Object = object(&[&[
     key("subnet", Kind::Text),
     key("gateway", Kind::Text),
-    later("ip_range", Kind::Text),
-    later("aux_addresses", Kind::Map(&Kind::Text, Names::Any)),
+    key("ip_range", Kind::Text),
+    key("aux_addresses", Kind::Map(&Kind::Text, Names::Any)),
 ]]);
 
 /// A volume.

@@ -13,10 +13,15 @@ use super::wire::{Call, escape};
 use super::{Docker, ports, process, storage};
 use bytes::Bytes;
 use hyper::Method;
-use mainstay_model::{InstanceId, NetworkAttachment, Secret, Service, ServiceName, Stack};
+use mainstay_model::{
+    ConfigHash, Instance, InstanceId, NetworkAttachment, Secret, Service, ServiceMore, Stack,
+};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
+
+/// The bridge driver's option for `interface_name:`.
+const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
 
 /// An instance to be made.
 #[derive(Debug, Clone, Copy)]
@@ -67,19 +72,25 @@ impl Docker {
             Err(DockerError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        let mut draft = self.draft(stack, service, name, image).await?;
+        // What is drafted is large, and lives through every request below.
+        let mut draft = Box::pin(self.draft(stack, service, name, image)).await?;
+        let links = self.links(stack, service, number).await?;
+        for (_, endpoint) in &mut draft.networks {
+            endpoint.links.clone_from(&links);
+        }
         let nothing = BTreeSet::new();
         let on_loopback = if self.engine.reach == Reach::Loopback { reached } else { &nothing };
         let ports = ports::of(service, edge_holds_ports, on_loopback);
         draft.body.exposed_ports = ports.exposed;
         draft.body.host_config.port_bindings = ports.bound;
-        let identity = Identity { number, oneoff: false, hash, image };
+        let config_hash = self.config_hash(stack, service).await?;
+        let identity = Identity { number, oneoff: false, hash: &config_hash, image };
         draft.body.labels = labels::of_container(stack, service, &identity);
         draft.body.labels.extend(labels::of_instance(instance, hash));
         if !ports.held.is_empty() {
             draft.body.labels.insert(labels::EDGE_PORTS.to_owned(), ports.held.join(","));
         }
-        self.make(draft, service, image).await
+        Box::pin(self.make(draft, service, image)).await
     }
 
     /// What `service` says, except for ports and labels.
@@ -101,6 +112,9 @@ impl Docker {
             (None, Some((first, _))) => first.clone(),
             (None, None) => "none".to_owned(),
         };
+        for from in &service.more.volumes_from {
+            host_config.volumes_from.push(self.volumes_of(stack, from).await?);
+        }
         host_config.pid_mode = self.optionally_shared(stack, service.pid.as_deref()).await?;
         host_config.ipc_mode = self.optionally_shared(stack, service.ipc.as_deref()).await?;
         let mut body = process::of(service, self.engine.api);
@@ -208,6 +222,53 @@ impl Docker {
         }
     }
 
+    /// What Compose would write on the container, so that it finds nothing to do with it.
+    async fn config_hash(&self, stack: &Stack, service: &Service) -> Result<String, DockerError> {
+        match &service.config_hash {
+            None => Ok(String::new()),
+            Some(ConfigHash::Fixed(hash)) => Ok(hash.clone()),
+            Some(pieces) => {
+                let instances = self.observe(&stack.name).await?;
+                Ok(pieces.of_container(&|service| newest(&instances, service).map(|i| i.handle.clone())))
+            }
+        }
+    }
+
+    /// `links:` and `external_links:`, each container by every name that Compose gives it.
+    async fn links(&self, stack: &Stack, service: &Service, number: u32) -> Result<Vec<String>, DockerError> {
+        let ServiceMore { links, external_links, .. } = service.more.as_ref();
+        let mut found = Vec::new();
+        let instances = if links.is_empty() { Vec::new() } else { self.observe(&stack.name).await? };
+        for link in links {
+            let (linked, alias) = link.split_once(':').unwrap_or((link, link));
+            for one in instances.iter().filter(|i| i.id.service.as_str() == linked) {
+                found.push(format!("{}:{alias}", one.name));
+                found.push(format!("{}:{linked}-{number}", one.name));
+                found.push(format!("{}:{}-{linked}-{number}", one.name, stack.name));
+            }
+        }
+        let aliased =
+            |link: &String| if link.contains(':') { link.clone() } else { format!("{link}:{link}") };
+        found.extend(external_links.iter().map(aliased));
+        Ok(found)
+    }
+
+    /// `service[:ro]` is the newest container of the service, its rights those of its own mounts, as with Compose;
+    /// `container:name[:ro]` passes through.
+    async fn volumes_of(&self, stack: &Stack, from: &str) -> Result<String, DockerError> {
+        if let Some(container) = from.strip_prefix("container:") {
+            return Ok(container.to_owned());
+        }
+        let service = from.split(':').next().unwrap_or(from);
+        self.container_of(stack, service).await
+    }
+
+    async fn container_of(&self, stack: &Stack, service: &str) -> Result<String, DockerError> {
+        let instances = self.observe(&stack.name).await?;
+        let found = newest(&instances, service).map(|instance| instance.handle.clone());
+        found.ok_or_else(|| DockerError::NotFound { what: format!("a container of `{service}`") })
+    }
+
     async fn optionally_shared(
         &self,
         stack: &Stack,
@@ -222,13 +283,12 @@ impl Docker {
     /// `service:x` is the newest container of `x`; every other mode is the Engine's own.
     async fn shared_with(&self, stack: &Stack, mode: &str) -> Result<String, DockerError> {
         let Some(service) = mode.strip_prefix("service:") else { return Ok(mode.to_owned()) };
-        let instances = self.observe(&stack.name).await?;
-        let named = |name: &ServiceName| name.as_str() == service;
-        let newest = instances.iter().rfind(|instance| named(&instance.id.service));
-        let newest =
-            newest.ok_or_else(|| DockerError::NotFound { what: format!("a container of `{service}`") })?;
-        Ok(format!("container:{}", newest.handle))
+        Ok(format!("container:{}", self.container_of(stack, service).await?))
     }
+}
+
+fn newest<'i>(instances: &'i [Instance], service: &str) -> Option<&'i Instance> {
+    instances.iter().rfind(|instance| instance.id.service.as_str() == service)
 }
 
 impl Inspected {
@@ -264,14 +324,33 @@ fn networks(
             .ok_or_else(|| DockerError::Undefined { what: format!("network `{key}`") })?;
         let mut aliases = vec![container.to_owned(), service.name.to_string()];
         aliases.extend(attachment.aliases.iter().cloned());
-        let fixed = attachment.ipv4_address.is_some() || attachment.ipv6_address.is_some();
-        let ipam_config = fixed.then(|| EndpointIpam {
+        let ipam_config = EndpointIpam {
             ipv4_address: attachment.ipv4_address.clone(),
             ipv6_address: attachment.ipv6_address.clone(),
-        });
-        Ok((network.name.clone(), EndpointBody { aliases, ipam_config }))
+            link_local_ips: attachment.link_local_ips.clone(),
+        };
+        let mut driver_opts = attachment.driver_opts.clone();
+        if let Some(name) = &attachment.interface_name {
+            driver_opts.insert(INTERFACE_NAME.to_owned(), name.clone());
+        }
+        let endpoint = EndpointBody {
+            aliases,
+            ipam_config: (ipam_config != EndpointIpam::default()).then_some(ipam_config),
+            links: Vec::new(),
+            mac_address: attachment.mac_address.clone().unwrap_or_default(),
+            driver_opts,
+            gw_priority: attachment.gw_priority,
+        };
+        Ok((network.name.clone(), endpoint))
     };
-    by_priority.into_iter().map(one).collect()
+    let mut networks: Vec<_> = by_priority.into_iter().map(one).collect::<Result<_, _>>()?;
+    // The container's own address is that of the network it is made on.
+    if let (Some((_, first)), Some(mac)) = (networks.first_mut(), &service.more.mac_address)
+        && first.mac_address.is_empty()
+    {
+        first.mac_address.clone_from(mac);
+    }
+    Ok(networks)
 }
 
 /// Says what a refused creation is about, and takes every value of the environment out of the Engine's words.

@@ -112,7 +112,7 @@ impl Docker {
         (alone.tty, alone.stdin_open) = (service.tty, service.stdin_open);
         let mut draft = self.draft_alone(stack, &alone, name, image).await?;
         draft.body.stdin_once = service.stdin_open;
-        let container = self.make(draft, &alone, image).await?;
+        let container = Box::pin(self.make(draft, &alone, image)).await?;
         match self.attach_streams(&container, service.tty, true).await {
             Ok(attached) => Ok(attached),
             Err(error) => {
@@ -178,7 +178,7 @@ impl Docker {
         let alone = process::as_job(service, Some(argv));
         let mut draft = self.draft_alone(stack, &alone, name, image).await?;
         draft.body.labels.insert(labels::JOB.to_owned(), label);
-        self.make(draft, &alone, image).await
+        Box::pin(self.make(draft, &alone, image)).await
     }
 
     async fn draft_alone(
@@ -188,7 +188,7 @@ impl Docker {
         name: &str,
         image: &str,
     ) -> Result<Draft, DockerError> {
-        let mut draft = self.draft(stack, service, name, image).await?;
+        let mut draft = Box::pin(self.draft(stack, service, name, image)).await?;
         for (_, endpoint) in &mut draft.networks {
             // Nobody who asks for the service may be sent here: only the container's own name stays.
             endpoint.aliases.truncate(1);

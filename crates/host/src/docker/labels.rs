@@ -32,6 +32,7 @@ pub(super) const JOB: &str = "mainstay.job";
 pub(super) struct Identity<'a> {
     pub(super) number: u32,
     pub(super) oneoff: bool,
+    /// Compose's hash of the service.
     pub(super) hash: &'a str,
     pub(super) image: &'a str,
 }
@@ -66,10 +67,11 @@ pub(super) fn of_instance(instance: &InstanceId, hash: &str) -> Labels {
 }
 
 /// The labels of a network (`NETWORK`) or volume (`VOLUME`) of `stack`, over its own.
-pub(super) fn of_part(stack: &StackName, kind: &str, key: &str, own: &Labels) -> Labels {
+pub(super) fn of_part(stack: &StackName, kind: &str, key: &str, own: &Labels, hash: &str) -> Labels {
     let mut labels = own.clone();
+    let hash = (CONFIG_HASH, hash.to_owned());
     labels.extend(
-        [(PROJECT, stack.to_string()), (kind, key.to_owned()), (VERSION, version())]
+        [(PROJECT, stack.to_string()), (kind, key.to_owned()), (VERSION, version()), hash]
             .map(|(key, value)| (key.to_owned(), value)),
     );
     labels

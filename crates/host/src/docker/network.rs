@@ -4,7 +4,7 @@ use super::Docker;
 use super::error::DockerError;
 use super::labels::{self, Labels};
 use super::wire::{Call, escape};
-use mainstay_model::{Network, StackName};
+use mainstay_model::{AddressPool, Network, StackName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,9 @@ struct NetworkBody {
     attachable: bool,
     #[serde(rename = "EnableIPv6", skip_serializing_if = "Option::is_none")]
     enable_ipv6: Option<bool>,
+    /// Known from API 1.48 on.
+    #[serde(rename = "EnableIPv4", skip_serializing_if = "Option::is_none")]
+    enable_ipv4: Option<bool>,
     #[serde(rename = "IPAM", skip_serializing_if = "Option::is_none")]
     ipam: Option<Ipam>,
     labels: Labels,
@@ -28,15 +31,24 @@ struct NetworkBody {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Ipam {
-    config: Vec<Subnet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    driver: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    options: BTreeMap<String, String>,
+    config: Vec<Pool>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Subnet {
-    subnet: String,
+struct Pool {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subnet: Option<String>,
+    #[serde(rename = "IPRange", skip_serializing_if = "Option::is_none")]
+    ip_range: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    auxiliary_addresses: BTreeMap<String, String>,
 }
 
 impl Docker {
@@ -50,10 +62,14 @@ impl Docker {
         key: &str,
         network: &Network,
     ) -> Result<(), DockerError> {
-        let subnet = |(subnet, gateway): &(String, Option<String>)| Subnet {
-            subnet: subnet.clone(),
-            gateway: gateway.clone(),
+        let pool = |pool: &AddressPool| Pool {
+            subnet: pool.subnet.clone(),
+            ip_range: pool.ip_range.clone(),
+            gateway: pool.gateway.clone(),
+            auxiliary_addresses: pool.aux_addresses.clone(),
         };
+        let plain =
+            network.pools.is_empty() && network.ipam_driver.is_none() && network.ipam_options.is_empty();
         let body = NetworkBody {
             name: network.name.clone(),
             check_duplicate: true,
@@ -62,9 +78,13 @@ impl Docker {
             internal: network.internal,
             attachable: network.attachable,
             enable_ipv6: network.enable_ipv6,
-            ipam: (!network.subnets.is_empty())
-                .then(|| Ipam { config: network.subnets.iter().map(subnet).collect() }),
-            labels: labels::of_part(stack, labels::NETWORK, key, &network.labels),
+            enable_ipv4: network.enable_ipv4,
+            ipam: (!plain).then(|| Ipam {
+                driver: network.ipam_driver.clone(),
+                options: network.ipam_options.clone(),
+                config: network.pools.iter().map(pool).collect(),
+            }),
+            labels: labels::of_part(stack, labels::NETWORK, key, &network.labels, &network.config_hash),
         };
         let call = Call::post("/networks/create", format!("network {}", network.name)).json(&body)?;
         match self.wire.done(call).await {

@@ -3,9 +3,13 @@
 use super::engine::ApiVersion;
 use super::labels::Labels;
 use super::spec::{
-    ContainerBody, DeviceBody, HealthcheckBody, HostConfigBody, LogBody, RestartBody, UlimitBody,
+    ContainerBody, DeviceBody, DeviceRequestBody, HealthcheckBody, HostConfigBody, LogBody, RateBody,
+    RestartBody, UlimitBody, WeightBody,
 };
-use mainstay_model::{Healthcheck, Readiness, RestartPolicy, Secret, Service};
+use mainstay_model::{
+    DeviceRate, DeviceRequest, DeviceWeight, Readiness, RestartPolicy, Secret, Service, ServiceMore,
+    WrittenCheck,
+};
 use std::time::Duration;
 
 /// The container process: what runs, and as whom.
@@ -14,16 +18,18 @@ pub(super) fn of(service: &Service, api: ApiVersion) -> ContainerBody {
     ContainerBody {
         cmd: service.command.clone(),
         entrypoint: service.entrypoint.clone(),
-        env: service.environment.iter().map(value).collect(),
+        env: service.environment.iter().map(value).chain(service.more.written.unset.clone()).collect(),
         user: service.user.clone(),
         working_dir: service.working_dir.clone(),
         hostname: service.hostname.clone(),
         domainname: service.domainname.clone(),
         tty: service.tty,
+        attach_stdout: true,
+        attach_stderr: true,
         open_stdin: service.stdin_open,
         stop_signal: service.stop_signal.clone(),
-        stop_timeout: Some(service.stop_grace_period.as_secs()),
-        healthcheck: healthcheck(&service.readiness, api),
+        stop_timeout: service.more.written.stop_grace_period.then_some(service.stop_grace_period.as_secs()),
+        healthcheck: healthcheck(service, api),
         labels: Labels::new(),
         ..ContainerBody::default()
     }
@@ -45,7 +51,7 @@ pub(super) fn limits(service: &Service) -> HostConfigBody {
         hard: limit.hard,
     };
     HostConfigBody {
-        restart_policy: restart(service.restart),
+        restart_policy: restart(service),
         init: service.init,
         memory: resources.memory,
         memory_reservation: resources.memory_reservation,
@@ -59,8 +65,8 @@ pub(super) fn limits(service: &Service) -> HostConfigBody {
         dns_search: service.dns_search.clone(),
         dns_options: service.dns_opt.clone(),
         group_add: service.group_add.clone(),
-        cap_add: service.cap_add.clone(),
-        cap_drop: service.cap_drop.clone(),
+        cap_add: service.cap_add.iter().map(|name| capability(name)).collect(),
+        cap_drop: service.cap_drop.iter().map(|name| capability(name)).collect(),
         privileged: service.privileged,
         readonly_rootfs: service.read_only,
         security_opt: service.security_opt.clone(),
@@ -68,8 +74,72 @@ pub(super) fn limits(service: &Service) -> HostConfigBody {
         ulimits: service.ulimits.iter().map(ulimit).collect(),
         shm_size: service.shm_size,
         devices: service.devices.iter().map(|text| device(text)).collect(),
+        cpu_period: resources.cpu_period,
+        cpu_quota: resources.cpu_quota,
+        cpu_realtime_period: resources.cpu_rt_period,
+        cpu_realtime_runtime: resources.cpu_rt_runtime,
+        cpuset_cpus: resources.cpuset.clone(),
+        cpu_count: resources.cpu_count,
+        cpu_percent: resources.cpu_percent,
+        memory_swappiness: resources.mem_swappiness,
+        oom_kill_disable: resources.oom_kill_disable,
+        oom_score_adj: resources.oom_score_adj,
+        ..outside(service)
+    }
+}
+
+/// What few services ask for: other namespaces, devices that drivers hand out, rates of block devices.
+fn outside(service: &Service) -> HostConfigBody {
+    let ServiceMore {
+        device_requests,
+        device_cgroup_rules,
+        uts,
+        userns_mode,
+        cgroup,
+        cgroup_parent,
+        runtime,
+        isolation,
+        storage_opt,
+        annotations,
+        ..
+    } = service.more.as_ref();
+    let request = |request: &DeviceRequest| DeviceRequestBody {
+        driver: request.driver.clone().unwrap_or_default(),
+        count: request.count,
+        device_ids: request.device_ids.clone(),
+        capabilities: vec![request.capabilities.clone()],
+        options: request.options.clone(),
+    };
+    let blkio = service.resources.blkio.as_deref().cloned().unwrap_or_default();
+    let rates = |rates: Vec<DeviceRate>| {
+        rates.into_iter().map(|DeviceRate { path, rate }| RateBody { path, rate }).collect()
+    };
+    let weight = |DeviceWeight { path, weight }| WeightBody { path, weight };
+    HostConfigBody {
+        blkio_weight: Some(blkio.weight).filter(|weight| *weight > 0),
+        blkio_weight_device: blkio.weight_device.into_iter().map(weight).collect(),
+        blkio_device_read_bps: rates(blkio.device_read_bps),
+        blkio_device_read_iops: rates(blkio.device_read_iops),
+        blkio_device_write_bps: rates(blkio.device_write_bps),
+        blkio_device_write_iops: rates(blkio.device_write_iops),
+        device_cgroup_rules: device_cgroup_rules.clone(),
+        device_requests: device_requests.iter().map(request).collect(),
+        cgroup_parent: cgroup_parent.clone(),
+        cgroupns_mode: cgroup.clone(),
+        userns_mode: userns_mode.clone(),
+        uts_mode: uts.clone(),
+        runtime: runtime.clone(),
+        isolation: isolation.clone(),
+        storage_opt: storage_opt.clone(),
+        annotations: annotations.clone(),
         ..HostConfigBody::default()
     }
+}
+
+/// A capability by the kernel's name for it, as Compose sends it.
+fn capability(name: &str) -> String {
+    let upper = name.to_ascii_uppercase();
+    if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
 }
 
 /// `service` as a job that runs `argv` in place of its command: once, unwatched, with nothing that only one
@@ -81,6 +151,8 @@ pub(super) fn as_job(service: &Service, argv: Option<&[String]>) -> Service {
     }
     job.restart = RestartPolicy::No;
     job.readiness = Readiness::Running;
+    job.more.written.healthcheck =
+        Some(WrittenCheck { test: vec!["NONE".to_owned()], ..WrittenCheck::default() });
     job.ports.clear();
     job.container_name = None;
     job.tty = false;
@@ -92,8 +164,9 @@ pub(super) fn as_job(service: &Service, argv: Option<&[String]>) -> Service {
     job
 }
 
-fn restart(policy: RestartPolicy) -> RestartBody {
-    let (name, retries) = match policy {
+fn restart(service: &Service) -> RestartBody {
+    let (name, retries) = match service.restart {
+        RestartPolicy::No if !service.more.written.restart => ("", None),
         RestartPolicy::No => ("no", None),
         RestartPolicy::OnFailure { max_retries } => ("on-failure", max_retries),
         RestartPolicy::Always => ("always", None),
@@ -103,35 +176,17 @@ fn restart(policy: RestartPolicy) -> RestartBody {
 }
 
 /// The file's healthcheck, so that `docker ps` shows health; the Engine's verdict is not what we go by.
-fn healthcheck(readiness: &Readiness, api: ApiVersion) -> Option<HealthcheckBody> {
-    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let none = HealthcheckBody {
-        test: vec!["NONE".to_owned()],
-        interval: 0,
-        timeout: 0,
-        retries: 0,
-        start_period: 0,
-        start_interval: None,
-    };
-    match readiness {
-        // The image's own stays.
-        Readiness::Probe { .. } | Readiness::Image => None,
-        Readiness::Running => Some(none),
-        Readiness::Healthcheck { check } => {
-            let Healthcheck { test, shell, interval, timeout, retries, start_period, start_interval } = check;
-            let mut words = vec![if *shell { "CMD-SHELL" } else { "CMD" }.to_owned()];
-            // `test` of the shell form is `/bin/sh -c text`.
-            words.extend(test.iter().skip(if *shell { 2 } else { 0 }).cloned());
-            Some(HealthcheckBody {
-                test: words,
-                interval: nanos(*interval),
-                timeout: nanos(*timeout),
-                retries: *retries,
-                start_period: nanos(*start_period),
-                start_interval: start_interval.filter(|_| api >= ApiVersion::v1(44)).map(nanos),
-            })
-        }
-    }
+fn healthcheck(service: &Service, api: ApiVersion) -> Option<HealthcheckBody> {
+    let nanos = |time: &Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let check = service.more.written.healthcheck.as_ref()?;
+    Some(HealthcheckBody {
+        test: check.test.clone(),
+        interval: check.interval.as_ref().map(nanos),
+        timeout: check.timeout.as_ref().map(nanos),
+        retries: check.retries,
+        start_period: check.start_period.as_ref().map(nanos),
+        start_interval: check.start_interval.as_ref().filter(|_| api >= ApiVersion::v1(44)).map(nanos),
+    })
 }
 
 /// `host[:container[:permissions]]`.

@@ -21,6 +21,9 @@ pub(super) struct ContainerBody {
     pub(super) hostname: Option<String>,
     pub(super) domainname: Option<String>,
     pub(super) tty: bool,
+    /// Compose asks for both, attached or not.
+    pub(super) attach_stdout: bool,
+    pub(super) attach_stderr: bool,
     pub(super) open_stdin: bool,
     /// Input ends when who is attached closes it.
     pub(super) stdin_once: bool,
@@ -35,14 +38,14 @@ pub(super) struct ContainerBody {
 }
 
 /// Times in nanoseconds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HealthcheckBody {
     pub(super) test: Vec<String>,
-    pub(super) interval: u64,
-    pub(super) timeout: u64,
-    pub(super) retries: u32,
-    pub(super) start_period: u64,
+    pub(super) interval: Option<u64>,
+    pub(super) timeout: Option<u64>,
+    pub(super) retries: Option<u32>,
+    pub(super) start_period: Option<u64>,
     pub(super) start_interval: Option<u64>,
 }
 
@@ -63,6 +66,38 @@ pub(super) struct HostConfigBody {
     pub(super) nano_cpus: Option<u64>,
     pub(super) cpu_shares: Option<i64>,
     pub(super) pids_limit: Option<i64>,
+    pub(super) cpu_period: Option<i64>,
+    pub(super) cpu_quota: Option<i64>,
+    pub(super) cpu_realtime_period: Option<i64>,
+    pub(super) cpu_realtime_runtime: Option<i64>,
+    pub(super) cpuset_cpus: Option<String>,
+    pub(super) cpu_count: Option<i64>,
+    pub(super) cpu_percent: Option<i64>,
+    pub(super) memory_swappiness: Option<i64>,
+    pub(super) oom_kill_disable: bool,
+    pub(super) oom_score_adj: i64,
+    pub(super) blkio_weight: Option<u16>,
+    pub(super) blkio_weight_device: Vec<WeightBody>,
+    pub(super) blkio_device_read_bps: Vec<RateBody>,
+    #[serde(rename = "BlkioDeviceReadIOps")]
+    pub(super) blkio_device_read_iops: Vec<RateBody>,
+    pub(super) blkio_device_write_bps: Vec<RateBody>,
+    #[serde(rename = "BlkioDeviceWriteIOps")]
+    pub(super) blkio_device_write_iops: Vec<RateBody>,
+    pub(super) device_cgroup_rules: Vec<String>,
+    pub(super) device_requests: Vec<DeviceRequestBody>,
+    pub(super) cgroup_parent: Option<String>,
+    #[serde(rename = "CgroupnsMode")]
+    pub(super) cgroupns_mode: Option<String>,
+    pub(super) userns_mode: Option<String>,
+    #[serde(rename = "UTSMode")]
+    pub(super) uts_mode: Option<String>,
+    pub(super) runtime: Option<String>,
+    pub(super) isolation: Option<String>,
+    pub(super) storage_opt: BTreeMap<String, String>,
+    /// Known from API 1.43 on; older Engines ignore it.
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) volumes_from: Vec<String>,
     pub(super) log_config: Option<LogBody>,
     pub(super) extra_hosts: Vec<String>,
     pub(super) dns: Vec<String>,
@@ -104,6 +139,32 @@ pub(super) struct UlimitBody {
     pub(super) hard: i64,
 }
 
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct WeightBody {
+    pub(super) path: String,
+    pub(super) weight: u16,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RateBody {
+    pub(super) path: String,
+    pub(super) rate: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DeviceRequestBody {
+    pub(super) driver: String,
+    pub(super) count: i64,
+    #[serde(rename = "DeviceIDs")]
+    pub(super) device_ids: Vec<String>,
+    /// All of one of these lists.
+    pub(super) capabilities: Vec<Vec<String>>,
+    pub(super) options: BTreeMap<String, String>,
+}
+
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct DeviceBody {
@@ -129,18 +190,41 @@ pub(super) struct MountBody {
     pub(super) read_only: bool,
     pub(super) bind_options: Option<BindOptions>,
     pub(super) volume_options: Option<VolumeOptions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tmpfs_options: Option<TmpfsOptions>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct BindOptions {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) propagation: Option<String>,
+    /// Known from API 1.43 on; older Engines ignore it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) create_mountpoint: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) non_recursive: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) read_only_non_recursive: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) read_only_force_recursive: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct BindOptions {
-    pub(super) propagation: String,
+pub(super) struct TmpfsOptions {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<u32>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct VolumeOptions {
     pub(super) no_copy: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) subpath: Option<String>,
 }
@@ -157,12 +241,24 @@ pub(super) struct EndpointBody {
     pub(super) aliases: Vec<String>,
     #[serde(rename = "IPAMConfig")]
     pub(super) ipam_config: Option<EndpointIpam>,
+    pub(super) links: Vec<String>,
+    pub(super) mac_address: String,
+    pub(super) driver_opts: BTreeMap<String, String>,
+    /// Known from API 1.48 on.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) gw_priority: i64,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct EndpointIpam {
     #[serde(rename = "IPv4Address", skip_serializing_if = "Option::is_none")]
     pub(super) ipv4_address: Option<String>,
     #[serde(rename = "IPv6Address", skip_serializing_if = "Option::is_none")]
     pub(super) ipv6_address: Option<String>,
+    #[serde(rename = "LinkLocalIPs", skip_serializing_if = "Vec::is_empty")]
+    pub(super) link_local_ips: Vec<String>,
 }

@@ -5,10 +5,9 @@
 
 use super::engine::ApiVersion;
 use super::error::DockerError;
-use super::spec::{BindOptions, MountBody, VolumeOptions};
+use super::spec::{BindOptions, MountBody, TmpfsOptions, VolumeOptions};
 use mainstay_model::{FileGrant, FileObject, Mount, MountKind, Service, Stack};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 /// Mounts of one container.
 #[derive(Debug, Default)]
@@ -46,6 +45,8 @@ pub(super) fn of(stack: &Stack, service: &Service, api: ApiVersion) -> Result<Mo
                 source: Some(file.display().to_string()),
                 target: grant.target.clone(),
                 read_only: true,
+                // Compose sends empty options with the one and none with the other.
+                bind_options: (kind == "secret").then(BindOptions::default),
                 ..MountBody::default()
             }),
             (None, None) => {
@@ -65,45 +66,43 @@ impl Mounts {
     fn add(&mut self, stack: &Stack, mount: &Mount, api: ApiVersion) -> Result<(), DockerError> {
         let Mount { kind, target, read_only } = mount;
         let mut body = MountBody { target: target.clone(), read_only: *read_only, ..MountBody::default() };
+        let rights = if *read_only { "ro" } else { "rw" };
         match kind {
-            MountKind::Volume { key, nocopy, subpath, labels: _ } => {
-                let needs = ApiVersion::v1(45);
-                if subpath.is_some() && api < needs {
-                    let what = format!("`subpath` of volume `{key}`");
-                    return Err(DockerError::Unsupported {
-                        what,
-                        needs: needs.to_string(),
-                        offers: api.to_string(),
-                    });
-                }
+            MountKind::Volume { key, nocopy, subpath, labels } => {
+                needs(subpath.is_some(), ApiVersion::v1(45), api, || format!("`subpath` of volume `{key}`"))?;
                 let undefined = || DockerError::Undefined { what: format!("volume `{key}`") };
+                let name = stack.volumes.get(key).ok_or_else(undefined)?.name.clone();
+                if !nocopy && subpath.is_none() {
+                    self.binds.push(format!("{name}:{target}:{rights}"));
+                    return Ok(());
+                }
                 body.r#type = "volume";
-                body.source = Some(stack.volumes.get(key).ok_or_else(undefined)?.name.clone());
-                body.volume_options = Some(VolumeOptions { no_copy: *nocopy, subpath: subpath.clone() });
+                body.source = Some(name);
+                let (no_copy, labels, subpath) = (*nocopy, labels.clone(), subpath.clone());
+                body.volume_options = Some(VolumeOptions { no_copy, labels, subpath });
             }
-            MountKind::Anonymous => body.r#type = "volume",
-            MountKind::Bind { source, create, propagation, selinux, recursive: _ } => {
+            MountKind::Anonymous => {
+                body.r#type = "volume";
+                body.volume_options = Some(VolumeOptions::default());
+            }
+            MountKind::Bind { source, create, propagation, selinux, recursive } => {
                 let source = source.display().to_string();
-                if *create || selinux.is_some() {
-                    let mut bind = format!("{source}:{target}:{}", if *read_only { "ro" } else { "rw" });
-                    for option in selinux.map(String::from).iter().chain(propagation) {
-                        let _ = write!(bind, ",{option}");
-                    }
-                    self.binds.push(bind);
+                if *create && propagation.is_none() && recursive.is_none() {
+                    let selinux = selinux.map(|letter| format!(",{letter}")).unwrap_or_default();
+                    self.binds.push(format!("{source}:{target}:{rights}{selinux}"));
                     return Ok(());
                 }
                 body.r#type = "bind";
                 body.source = Some(source);
-                body.bind_options = propagation.clone().map(|propagation| BindOptions { propagation });
+                body.bind_options = Some(bind_options(*create, propagation.as_ref(), recursive.as_deref()));
             }
-            MountKind::Tmpfs { size, mode, options } => {
-                let size = size.map(|bytes| format!("size={bytes}"));
-                let mode = mode.map(|bits| format!("mode={bits:o}"));
-                let rights = if *read_only { "ro" } else { "rw" };
-                let words = std::iter::once(rights.to_owned()).chain(size).chain(mode);
-                let words: Vec<_> = words.chain(options.iter().cloned()).collect();
-                self.tmpfs.insert(target.clone(), words.join(","));
+            MountKind::Tmpfs { written: Some(options), .. } => {
+                self.tmpfs.insert(target.clone(), options.clone());
                 return Ok(());
+            }
+            MountKind::Tmpfs { size, mode, .. } => {
+                body.r#type = "tmpfs";
+                body.tmpfs_options = Some(TmpfsOptions { size_bytes: *size, mode: *mode });
             }
             MountKind::Foreign(mount) => {
                 let what = format!("a mount of the type `{}`", mount.kind);
@@ -112,6 +111,30 @@ impl Mounts {
         }
         self.mounts.push(body);
         Ok(())
+    }
+}
+
+fn needs(
+    asked: bool,
+    needs: ApiVersion,
+    api: ApiVersion,
+    what: impl Fn() -> String,
+) -> Result<(), DockerError> {
+    if asked && api < needs {
+        let (what, needs, offers) = (what(), needs.to_string(), api.to_string());
+        return Err(DockerError::Unsupported { what, needs, offers });
+    }
+    Ok(())
+}
+
+/// `recursive:` is about what is mounted below the source.
+fn bind_options(create: bool, propagation: Option<&String>, recursive: Option<&str>) -> BindOptions {
+    BindOptions {
+        propagation: propagation.cloned(),
+        create_mountpoint: create,
+        non_recursive: recursive == Some("disabled"),
+        read_only_non_recursive: recursive == Some("writable"),
+        read_only_force_recursive: recursive == Some("readonly"),
     }
 }
 

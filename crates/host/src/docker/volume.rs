@@ -38,7 +38,7 @@ impl Docker {
             "Name": volume.name,
             "Driver": volume.driver.as_deref().unwrap_or("local"),
             "DriverOpts": volume.driver_opts,
-            "Labels": labels::of_part(stack, labels::VOLUME, key, &volume.labels),
+            "Labels": labels::of_part(stack, labels::VOLUME, key, &volume.labels, &volume.config_hash),
         });
         let call = Call::post("/volumes/create", format!("volume {}", volume.name)).json(&body)?;
         self.wire.done(call).await

@@ -2,7 +2,7 @@
 
 use super::harness::{IMAGE, Site, idle, service};
 use mainstay_host::docker::{ContainerAction, Docker, Job, JobEnd, News};
-use mainstay_model::{Healthcheck, InstanceId, Readiness, Resources, RestartPolicy, Secret, Service};
+use mainstay_model::{InstanceId, Resources, RestartPolicy, Secret, Service, WrittenCheck};
 use std::time::Duration;
 use tokio::io::copy_bidirectional;
 use tokio::net::{UnixListener, UnixStream};
@@ -187,16 +187,11 @@ async fn the_engines_verdict_on_health_and_memory_is_told(site: &mut Site) {
     assert!(matches!(events.next().await, News::Open));
     let mut api = idle("api");
     api.resources = Resources { memory: Some(16 << 20), memory_swap: Some(16 << 20), ..Resources::default() };
-    let check = Healthcheck {
-        test: vec!["/bin/true".to_owned()],
-        shell: false,
-        interval: Duration::from_millis(50),
-        timeout: Duration::from_secs(30),
-        retries: 3,
-        start_period: Duration::ZERO,
-        start_interval: None,
-    };
-    api.readiness = Readiness::Healthcheck { check };
+    api.more.written.healthcheck = Some(WrittenCheck {
+        test: ["CMD", "/bin/true"].map(str::to_owned).into(),
+        interval: Some(Duration::from_millis(50)),
+        ..WrittenCheck::default()
+    });
     let id = site.up(api).await;
     let mut until = async |wanted: ContainerAction| loop {
         match events.next().await {

@@ -2,8 +2,8 @@
 
 use super::harness::{Site, idle, service};
 use mainstay_model::{
-    FileGrant, FileObject, Healthcheck, Logging, Mount, MountKind, Network, NetworkAttachment, Readiness,
-    Resources, RestartPolicy, Secret, Ulimit, Volume,
+    AddressPool, ConfigHash, FileGrant, FileObject, Logging, Mount, MountKind, Network, NetworkAttachment,
+    Resources, RestartPolicy, Secret, Ulimit, Volume, WrittenCheck,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -53,6 +53,7 @@ async fn limits_and_rights_arrive(site: &mut Site) {
     api.sysctls.insert("net.core.somaxconn".to_owned(), "99".to_owned());
     api.stop_signal = Some("SIGINT".to_owned());
     api.stop_grace_period = Duration::from_secs(7);
+    api.more.written.stop_grace_period = true;
     let id = site.up(api).await;
 
     let raw = site.raw(&format!("/containers/{id}/json"));
@@ -83,12 +84,13 @@ async fn limits_and_rights_arrive(site: &mut Site) {
 async fn names_on_networks_resolve(site: &mut Site) {
     let back = Network { name: format!("{}_back", site.stack.name), internal: true, ..Network::default() };
     site.stack.networks.insert("back".to_owned(), back);
+    let subnet = format!("10.{}.77.0/24", if site.host.contains("newest") { 98 } else { 97 });
     let fixed = Network {
         name: format!("{}_fixed", site.stack.name),
-        subnets: vec![(format!("10.{}.77.0/24", if site.host.contains("newest") { 98 } else { 97 }), None)],
+        pools: vec![AddressPool { subnet: Some(subnet.clone()), ..AddressPool::default() }],
         ..Network::default()
     };
-    let address = fixed.subnets[0].0.replace("0/24", "9");
+    let address = subnet.replace("0/24", "9");
     site.stack.networks.insert("fixed".to_owned(), fixed);
     let mut db = idle("db");
     let attachment =
@@ -135,7 +137,12 @@ async fn mounts_are_mounted(site: &mut Site) {
         (bind("file", false), "/file", true),
         (bind("made/for/it", true), "/made", false),
         (
-            MountKind::Tmpfs { size: Some(1 << 20), mode: Some(0o750), options: vec!["uid=7".to_owned()] },
+            MountKind::Tmpfs {
+                size: Some(1 << 20),
+                mode: Some(0o750),
+                options: vec!["uid=7".to_owned()],
+                written: Some("size=1m,mode=750,uid=7".to_owned()),
+            },
             "/memory",
             false,
         ),
@@ -198,17 +205,14 @@ async fn secrets_and_configs_are_readable(site: &mut Site) {
 async fn compose_labels_and_healthcheck_are_set(site: &mut Site) {
     let mut api = idle("api");
     api.labels.insert("team".to_owned(), "blue".to_owned());
-    api.readiness = Readiness::Healthcheck {
-        check: Healthcheck {
-            test: ["/bin/sh", "-c", "exit 0"].map(str::to_owned).into(),
-            shell: true,
-            interval: Duration::from_millis(1500),
-            timeout: Duration::from_secs(2),
-            retries: 4,
-            start_period: Duration::from_secs(5),
-            start_interval: Some(Duration::from_secs(1)),
-        },
-    };
+    api.config_hash = Some(ConfigHash::Fixed("composes".to_owned()));
+    api.more.written.healthcheck = Some(WrittenCheck {
+        test: ["CMD-SHELL", "exit 0"].map(str::to_owned).into(),
+        interval: Some(Duration::from_millis(1500)),
+        retries: Some(4),
+        start_interval: Some(Duration::from_secs(1)),
+        ..WrittenCheck::default()
+    });
     let id = site.create(api).await.unwrap();
     let raw = site.raw(&format!("/containers/{id}/json"));
     let check = &raw["Config"]["Healthcheck"];
@@ -231,7 +235,7 @@ async fn compose_labels_and_healthcheck_are_set(site: &mut Site) {
         assert_eq!(labels[label], value, "{label}");
     }
     assert_eq!(labels["com.docker.compose.image"], raw["Image"]);
-    assert_eq!(labels["com.docker.compose.config-hash"], labels["mainstay.hash"]);
+    assert_eq!(labels["com.docker.compose.config-hash"], "composes");
 }
 
 async fn an_empty_command_is_not_the_images(site: &mut Site) {

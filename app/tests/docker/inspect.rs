@@ -226,17 +226,7 @@ fn tidy_container(container: Value, called: &BTreeMap<String, String>) -> Value 
         container["HostConfig"]["PortBindings"] = Value::Null;
     }
     for (_, endpoint) in container["NetworkSettings"]["Networks"].as_object_mut().into_iter().flatten() {
-        let fields = endpoint.as_object_mut().unwrap();
-        for key in ["NetworkID", "EndpointID", "Gateway", "IPAddress", "GlobalIPv6Address", "IPv6Gateway"] {
-            fields.remove(key);
-        }
-        for key in ["Aliases", "DNSNames"] {
-            if let Some(Value::Array(names)) = fields.get_mut(key) {
-                names.retain(|name| name.as_str().is_some_and(|name| !id.starts_with(name)));
-                names.sort_by_key(Value::to_string);
-                names.dedup();
-            }
-        }
+        tidy_endpoint(endpoint.as_object_mut().unwrap(), &id);
     }
     let network_settings = container["NetworkSettings"].as_object_mut().unwrap();
     network_settings.retain(|key, _| key == "Networks");
@@ -265,6 +255,20 @@ fn tidy_container(container: Value, called: &BTreeMap<String, String>) -> Value 
         written = written.replace(id.as_str(), name);
     }
     serde_json::from_str(&written).unwrap()
+}
+
+/// Without addresses, and with the names that do not come from the id.
+fn tidy_endpoint(fields: &mut Map<String, Value>, id: &str) {
+    for key in ["NetworkID", "EndpointID", "Gateway", "IPAddress", "GlobalIPv6Address", "IPv6Gateway"] {
+        fields.remove(key);
+    }
+    for key in ["Aliases", "DNSNames"] {
+        if let Some(Value::Array(names)) = fields.get_mut(key) {
+            names.retain(|name| name.as_str().is_some_and(|name| !id.starts_with(name)));
+            names.sort_by_key(Value::to_string);
+            names.dedup();
+        }
+    }
 }
 
 /// Every place at which two values differ.

@@ -36,6 +36,10 @@ pub fn lengthen(node: &mut Node, form: Short, path: &KeyPath, sink: &mut Sink) -
             node.value = Value::List(vec![Node::new(all, span)]);
         }
         (Short::Gpus, Some(_)) => return invalid(node, "`gpus` is `all` or a list", path, sink),
+        (Short::Tls, Some(text)) if text == "internal" => {
+            node.value = fields(span, [("internal", Value::Bool(true))]);
+        }
+        (Short::Tls, Some(_)) => return invalid(node, "`tls` is `internal` or a mapping", path, sink),
         (Short::External, _) => return external(node, path, sink),
         (Short::Ulimit, Some(text)) => match text.parse() {
             Ok(limit) => node.value = Value::Int(limit),

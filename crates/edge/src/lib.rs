@@ -24,6 +24,7 @@ mod h2;
 mod headers;
 mod hold;
 mod identity;
+mod issue;
 mod limit;
 pub mod listen;
 mod metrics;

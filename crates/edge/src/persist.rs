@@ -3,8 +3,9 @@
 //! Knows nothing about what a table means.
 
 use mainstay_model::table::RouteTable;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Why the table could not be kept or read.
@@ -28,7 +29,10 @@ pub(crate) fn store(path: &Path, table: &RouteTable) -> Result<(), PersistError>
     let text = serde_json::to_vec(table)
         .map_err(|source| PersistError::Malformed { path: path.to_owned(), source })?;
     let write = || {
-        let mut file = File::create(&temporary)?;
+        // Keys of accounts and providers are in it.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&temporary)?;
         file.write_all(&text)?;
         file.sync_all()
     };

@@ -21,6 +21,8 @@ pub(crate) struct Route {
     /// Share of the clients, against its neighbours in the table.
     pub(crate) weight: Option<u32>,
     pub(crate) action: Action,
+    /// Requests without TLS are sent to this port, with it.
+    pub(crate) https: Option<u16>,
     /// Stands in the place of the path's first bytes, as many as [`Route::path`] has.
     pub(crate) rewrite: Option<Box<[u8]>>,
     /// Is put before the path.
@@ -120,6 +122,7 @@ impl Route {
             when: (policy.when.count() > 0).then(|| Box::new(policy.when.clone())),
             weight: policy.weight,
             action,
+            https: None,
             rewrite,
             add_prefix: policy.add_prefix.as_ref().map(bytes),
             site,

@@ -6,7 +6,7 @@ use crate::control::server::Control;
 use crate::privileges::{self, PrivilegeError, User};
 use crate::shared::Shared;
 use crate::tls::Tls;
-use crate::{clock, persist, worker};
+use crate::{clock, issue, persist, worker};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -29,7 +29,7 @@ pub struct Config {
     /// Where its control socket is made. A dead one there is replaced, a live one is an error.
     pub control: PathBuf,
     /// Where the table is kept. Its directory must be writable for `user`; beside it, in `tls`, is what must outlive
-    /// the process of TLS: the keys of session tickets, and in `log` the access logs.
+    /// the process of TLS: certificates, accounts, the keys of session tickets; and in `log` the access logs.
     pub table: PathBuf,
     /// Worker threads; one per core is right.
     pub workers: usize,
@@ -74,7 +74,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     if let Some(user) = user {
         privileges::become_user(user)?;
     }
-    shared.tls.keep_tickets_in(&own);
+    shared.tls.keep_in(&own);
     shared.log.start(own.with_file_name("log")).map_err(Error::Thread)?;
     let (ended, mut all_ended) = mpsc::channel::<()>(1);
     let mut threads = Vec::new();
@@ -91,6 +91,7 @@ pub fn run(config: Config) -> Result<(), Error> {
     runtime.block_on(async {
         tokio::task::spawn_local(server.clone().serve(socket));
         tokio::task::spawn_local(obey_signals(server));
+        tokio::task::spawn_local(issue::keep(shared.clone()));
         tokio::task::spawn_local(async move { shared.tls.watch().await });
         // Nothing is ever sent: this ends when the last worker has dropped its end.
         all_ended.recv().await;

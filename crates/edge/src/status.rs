@@ -12,7 +12,7 @@ pub(crate) fn report(shared: &Shared) -> EdgeStatus {
     let status = RefCell::new(EdgeStatus {
         version: shared.table().version,
         pid: std::process::id(),
-        certificates: shared.tls.served(),
+        certificates: shared.tls.report(),
         ..EdgeStatus::default()
     });
     let add = |upstream: &crate::target::UpstreamState| {

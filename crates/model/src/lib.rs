@@ -30,6 +30,7 @@ mod state;
 mod storage;
 pub mod table;
 mod time;
+mod tls;
 mod trust;
 
 pub use access_log::{AccessLog, LogFormat};
@@ -63,4 +64,8 @@ pub use stack::{AddressPool, EdgeSettings, FileObject, Network, Stack, Volume};
 pub use state::{Answers, Deploy, Failure, Phase, StackState, Transition, Watch, Wish};
 pub use storage::{FileGrant, ForeignMount, Mount, MountKind};
 pub use time::Timestamp;
+pub use tls::{
+    Acme, CertificateFiles, DnsProvider, ExternalAccount, Issuer, LETS_ENCRYPT, LETS_ENCRYPT_STAGING,
+    ManagedCertificate, OnDemand, TableTls, TlsSettings,
+};
 pub use trust::TrustedProxy;

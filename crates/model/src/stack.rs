@@ -1,6 +1,8 @@
 //! A whole stack, as one resolved value.
 
-use crate::{ExternalRoute, Limit, Model, Provider, Secret, Service, ServiceName, Site, StackName, sha256};
+use crate::{
+    ExternalRoute, Limit, Model, Provider, Secret, Service, ServiceName, Site, StackName, TlsSettings, sha256,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -147,6 +149,12 @@ pub struct FileObject {
 pub struct EdgeSettings {
     /// `listen: { http: … }`; `None`: port 80, or 8080 without the right to it.
     pub http: Option<SocketAddr>,
+    /// `listen: { https: … }`; `None`: port 443 beside 80, else 8443. Listened on only with `tls:`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<SocketAddr>,
+    /// `tls:`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
     /// Routes to something outside the stack.
     pub routes: Vec<ExternalRoute>,
     /// `limits:`, by name.

@@ -3,11 +3,10 @@
 //! A table is complete in itself. The edge applies it atomically, keeps it on disk, and can start from it
 //! without an agent.
 
-use crate::{HostPattern, Limit, RoutePolicy, Site, Timestamp};
+use crate::{HostPattern, Limit, RoutePolicy, Site, TableTls, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// Everything the edge knows about where requests go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,25 +20,15 @@ pub struct RouteTable {
     pub routes: Vec<TableRoute>,
     /// What routes and TCP listeners point to, by key (`stack/service:port`).
     pub upstreams: BTreeMap<String, Upstream>,
-    /// Certificates of one's own, in files. Where two are for the same name the earlier is served; clients that ask
-    /// for no name, or for one that none is for, get the first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub certificates: Vec<CertificateFiles>,
+    /// Certificates.
+    #[serde(default)]
+    pub tls: TableTls,
     /// What counts for all routes of a stack, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sites: BTreeMap<String, Site>,
     /// What routes are limited by, by key (`stack/name`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Limit>,
-}
-
-/// A certificate in files that somebody else keeps up to date.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct CertificateFiles {
-    /// PEM: the certificate, then its chain.
-    pub cert: PathBuf,
-    /// PEM: its key (PKCS #8, PKCS #1 or SEC 1).
-    pub key: PathBuf,
 }
 
 /// One listening socket.
@@ -75,6 +64,9 @@ pub struct TableRoute {
     /// Key into [`RouteTable::sites`]; the defaults count where there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub site: String,
+    /// Requests that come without TLS are sent to this port, with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<u16>,
     /// What is done with its requests.
     #[serde(flatten)]
     pub policy: RoutePolicy,
@@ -124,16 +116,18 @@ pub struct EdgeStatus {
     /// Answered requests since the edge started, by upstream key and status class (`2xx` …).
     /// Under `-` those that no upstream was chosen for.
     pub requests: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Certificates now served.
+    /// Certificates that are served or to be had.
     #[serde(default)]
-    pub certificates: Vec<ServedCertificate>,
+    pub certificates: Vec<CertificateStatus>,
 }
 
-/// A certificate that the edge serves.
+/// A certificate, as the edge sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServedCertificate {
+pub struct CertificateStatus {
     /// Host names it is for.
     pub names: Vec<String>,
-    /// When it ends.
-    pub not_after: Timestamp,
+    /// When it ends; none while there is none yet.
+    pub not_after: Option<Timestamp>,
+    /// Why there is none, or no newer one.
+    pub problem: Option<String>,
 }

@@ -20,6 +20,7 @@ mod route;
 mod steady;
 mod strategy;
 mod subset;
+mod tls;
 mod undo;
 mod view;
 mod watch;

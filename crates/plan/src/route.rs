@@ -3,6 +3,7 @@
 use crate::Blueprint;
 use crate::draft::Draft;
 use crate::strategy::edge_holds_ports;
+use crate::tls;
 use crate::view::View;
 use mainstay_model::table::{Draining, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
 use mainstay_model::{
@@ -127,6 +128,7 @@ fn table(view: &View<'_>, draft: &mut Draft<'_>) -> RouteTable {
         let address = serving.release.stack.edge.http.unwrap_or(view.input.http);
         table.listeners.push(Listener { address, kind: ListenerKind::Http });
     }
+    tls::add(view, &mut table, serving);
     table
 }
 
@@ -159,6 +161,7 @@ fn add_service(
             path: route.path.clone(),
             upstream,
             site: stack.to_string(),
+            https: None,
             policy: in_table(stack, &route.policy),
         });
     }
@@ -182,6 +185,7 @@ fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
             path: route.path.clone(),
             upstream: (!is_answered_here).then_some(key),
             site: view.input.stack.to_string(),
+            https: None,
             policy: in_table(view.input.stack, &route.policy),
         });
     }
@@ -220,6 +224,7 @@ fn www(stack: &StackName, route: &Route) -> Option<TableRoute> {
         path: route.path.clone(),
         upstream: None,
         site: stack.to_string(),
+        https: None,
         policy: RoutePolicy { redirect: Some(redirect), ..RoutePolicy::default() },
     })
 }

@@ -1,9 +1,10 @@
 //! What every stack wants of the edge, on disk and as one table.
 
 use crate::Error;
-use mainstay_model::StackName;
 use mainstay_model::table::RouteTable;
+use mainstay_model::{StackName, TableTls};
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The part of each stack, as last put in force.
@@ -28,9 +29,12 @@ pub(super) fn merged(parts: &Parts) -> RouteTable {
         let fresh = part.listeners.iter().filter(|l| seen.insert(l.address));
         table.listeners.extend(fresh.cloned());
         table.routes.extend(part.routes.iter().cloned());
-        table.certificates.extend(part.certificates.iter().cloned());
         table.sites.extend(part.sites.clone());
         table.limits.extend(part.limits.clone());
+        let TableTls { files, managed, on_demand } = &part.tls;
+        table.tls.files.extend(files.iter().cloned());
+        table.tls.managed.extend(managed.iter().cloned());
+        table.tls.on_demand = table.tls.on_demand.or_else(|| on_demand.clone());
         table.upstreams.extend(part.upstreams.iter().map(|(key, upstream)| (key.clone(), upstream.clone())));
     }
     table
@@ -46,7 +50,10 @@ pub(super) fn write_parts(dir: &Path, parts: &Parts) -> Result<(), Error> {
     let (path, fresh) = (dir.join("parts.json"), dir.join("parts.json.new"));
     let error = |source| Error::File { what: "write", path: path.clone(), source };
     let text = serde_json::to_vec(parts).map_err(|e| error(e.into()))?;
-    let file = std::fs::File::create(&fresh).map_err(error)?;
+    // Keys of accounts and providers are in it.
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let file = options.open(&fresh).map_err(error)?;
     std::io::Write::write_all(&mut &file, &text).map_err(error)?;
     file.sync_all().map_err(error)?;
     std::fs::rename(&fresh, &path).map_err(error)

@@ -61,7 +61,7 @@ pub fn stack(project: &Project, lookup: &dyn Fn(&str) -> Option<String>, sink: &
         volumes: top::volumes(tree),
         secrets: top::files("secrets", tree, lookup, sink),
         configs: top::files("configs", tree, lookup, sink),
-        edge: mainstay::edge(tree, sink),
+        edge: mainstay::edge(tree, &project.directory, sink),
     })
 }
 

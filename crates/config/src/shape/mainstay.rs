@@ -27,7 +27,7 @@ pub static EDGE: Object = closed(&[&[
     key("listen", Kind::Object(&LISTEN)),
     key("origin_lock", Kind::Flag),
     key("routes", Kind::List(&Kind::Object(&EXTERNAL_ROUTE), Identity::None)),
-    later("tls", Kind::Any),
+    key("tls", Kind::Short(Short::Tls, &Kind::Object(&TLS))),
     key("trusted_proxies", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
 ]]);
 
@@ -35,7 +35,43 @@ const fn closed(parts: &'static [&'static [Key]]) -> Object {
     Object { parts, required: &[], extensible: false, nullable: false }
 }
 
-static LISTEN: Object = closed(&[&[key("http", Kind::Loose), later("https", Kind::Loose)]]);
+static LISTEN: Object = closed(&[&[key("http", Kind::Loose), key("https", Kind::Loose)]]);
+
+static TLS: Object = closed(&[
+    CERTIFICATE,
+    &[
+        key("acme", Kind::Object(&ACME)),
+        key("files", Kind::List(&Kind::Object(&CERTIFICATE_FILES), Identity::None)),
+        key("internal", Kind::Flag),
+        later("on_demand", Kind::Object(&ON_DEMAND)),
+        key("redirect", Kind::OptOut),
+    ],
+]);
+
+const CERTIFICATE: &[Key] = &[key("cert", Kind::Text), key("key", Kind::Text)];
+
+static CERTIFICATE_FILES: Object = closed(&[CERTIFICATE]);
+
+static ACME: Object = closed(&[&[
+    key("ca", Kind::Text),
+    key("dns", Kind::Object(&DNS)),
+    key("eab", Kind::Object(&EAB)),
+    key("email", Kind::Text),
+    key("staging", Kind::Flag),
+    key("trust", Kind::Text),
+]]);
+
+static DNS: Object = closed(&[&[key("cloudflare", Kind::Text), key("exec", Kind::Command)]]);
+
+static EAB: Object = Object {
+    parts: &[&[key("id", Kind::Text), key("key", Kind::Text)]],
+    required: &["id", "key"],
+    extensible: false,
+    nullable: false,
+};
+
+static ON_DEMAND: Object =
+    Object { parts: &[&[key("ask", Kind::Text)]], required: &["ask"], extensible: false, nullable: false };
 
 static ROUTE: Object =
     closed(&[ANY_ROUTE, &[key("port", Kind::Whole), key("www", Kind::Word(&["redirect"]))]]);

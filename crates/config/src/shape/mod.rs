@@ -171,6 +171,8 @@ pub enum Short {
     Switch,
     /// `schedule: ["0 * * * *"]`.
     Schedule,
+    /// `tls: internal`.
+    Tls,
 }
 
 /// A mapping with known keys.

@@ -123,7 +123,7 @@ impl Control {
     }
 
     fn enforce(&self, model: &RouteTable, table: Table, new: Listeners) {
-        self.shared.tls.want(&model.certificates);
+        self.shared.tls.want(&model.tls);
         self.shared.swap(Arc::new(table));
         self.shared.registry.enter_phases(model);
         for (address, sockets) in new {

@@ -154,6 +154,9 @@ impl<'w, C: Client> Connection<'w, C> {
     /// Answers the request whose head is in the input.
     async fn answer(&mut self, bounds: Bounds) -> Next {
         self.is_new = false;
+        if let Some(proof) = self.proof(bounds) {
+            return self.prove(&proof).await;
+        }
         self.tally.begin();
         let Admitted { mut prepared, in_flight, table, admission } = match self.admit(bounds).await {
             Ok(admitted) => admitted,
@@ -337,6 +340,30 @@ impl<'w, C: Client> Connection<'w, C> {
             (Ok(()), true) => Next::Request,
             (Ok(()), false) => Next::Linger,
         }
+    }
+
+    /// What an authority hears that asks whether the host is ours; none for all other requests.
+    fn proof(&self, bounds: Bounds) -> Option<String> {
+        let challenges = &self.worker.shared.tls.challenges;
+        if !challenges.are_expected() {
+            return None;
+        }
+        let head = self.input.as_ref()?.filled().get(bounds.start..bounds.end)?;
+        let path = head.strip_prefix(b"GET ")?.split(|byte| *byte == b' ').next()?;
+        challenges.answer(path)
+    }
+
+    async fn prove(&mut self, proof: &str) -> Next {
+        let mut out = Out::take();
+        out.extend_from_slice(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: ",
+        );
+        field::write_number(&mut out, proof.len() as u64);
+        out.extend_from_slice(b"\r\n\r\n");
+        let piece = Piece { data: proof.as_bytes(), coding: Coding::Plain, is_last: true };
+        let (_, mut writer) = self.stream.split();
+        let written = writer.write_piece(&mut out, piece, &self.deadline, CLIENT_WRITE_PATIENCE).await;
+        if written.is_ok() { Next::Linger } else { Next::Drop }
     }
 
     /// Lets the client read the last answer: closing with unread bytes would reset the connection under it.

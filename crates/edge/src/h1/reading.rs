@@ -22,7 +22,7 @@ use std::net::IpAddr;
 pub(super) struct Request<'b> {
     pub(super) method: &'b str,
     pub(super) target: Target<'b>,
-    host: Host,
+    pub(super) host: Host,
     /// As the client sent it.
     pub(super) host_value: &'b [u8],
     pub(super) framing: Framing,

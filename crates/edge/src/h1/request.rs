@@ -168,6 +168,9 @@ impl Asking<'_, '_> {
                 .get_or_insert_with(|| Draft::begin(log, &told(request, route, &routed, facts, &trace)));
             trace
         });
+        if let (Some(port), false) = (route.https, facts.is_secure) {
+            return Err(Refused { route: Some(routed.route), ..sent_to_https(port, request, facts) });
+        }
         let mut response_fields = Vec::new();
         if let Some(rules) = &route.response {
             facts.coding = coding_for(rules, request);
@@ -239,6 +242,21 @@ fn limited(route: &Route, exceeded: &Exceeded) -> Vec<u8> {
         limit.write_fields(exceeded, &mut fields);
     }
     fields
+}
+
+/// The same request with TLS. What only reads is moved by 301, as clients and search engines have always known it; for
+/// all others 308 says that method and body stay (RFC 9110, 15.4.9).
+fn sent_to_https(port: u16, request: &Request<'_>, facts: Facts) -> Refused {
+    let status = if matches!(request.method, "GET" | "HEAD") { 301 } else { 308 };
+    let mut fields = b"Location: https://".to_vec();
+    fields.extend_from_slice(request.host.as_bytes());
+    if port != 443 {
+        fields.push(b':');
+        super::field::write_number(&mut fields, port.into());
+    }
+    fields.extend_from_slice(request.target.path_and_query);
+    fields.extend_from_slice(b"\r\n");
+    Refused { fields, ..Refused::plain(Refusal::new(status, "sent to https"), facts) }
 }
 
 /// The coding for the client, where the route compresses.
@@ -319,6 +337,7 @@ mod tests {
             path: "/".into(),
             upstream: Some("u".into()),
             site: String::new(),
+            https: None,
             policy: RoutePolicy::default(),
         };
         let upstreams = BTreeMap::from([("u".to_owned(), Upstream::default())]);

@@ -43,13 +43,14 @@ impl Compiler<'_> {
         }
         let known = self.sites.get(route.site.as_str()).map(|(settings, site)| (*settings, site));
         let (settings, site) = known.unwrap_or((&self.plain.0, &self.plain.1));
-        Ok(Route::new(
+        let compiled = Route::new(
             &route.path,
             &route.policy,
             action,
             settings,
             Shared { site: site.clone(), limits, stats },
-        ))
+        );
+        Ok(Route { https: route.https, ..compiled })
     }
 }
 

@@ -3,8 +3,11 @@
 //! Exact names first, then the wildcard of the name's parent (RFC 6125, 6.4.3: one label only), then the first
 //! certificate there is. Knows nothing about where certificates come from or when they change.
 
+use super::challenge::Challenges;
+use crate::issue::schedule::Life;
 use mainstay_model::Timestamp;
-use mainstay_model::table::ServedCertificate;
+use mainstay_model::table::CertificateStatus;
+use rustls::InconsistentKeys;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -13,7 +16,10 @@ use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
+
+/// The protocol by which authorities ask (RFC 8737, 6.2).
+pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
 /// Why a certificate cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +40,7 @@ pub(crate) struct Certificate {
     key: Arc<CertifiedKey>,
     /// In lower case; `*.` in front of a wildcard's parent.
     names: Vec<Box<str>>,
-    /// Unix time at which it ends.
-    not_after: i64,
+    life: Life,
 }
 
 impl Certificate {
@@ -55,26 +60,61 @@ impl Certificate {
         Self::new(certificates, key)
     }
 
-    pub(crate) fn new(
+    /// Reads a key and a chain that are in one text.
+    pub(crate) fn from_pem(text: &str) -> Result<Self, CertificateError> {
+        let malformed = |_| CertificateError::Malformed;
+        let chain = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
+        let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(malformed)?;
+        Self::new(chain.map_err(malformed)?, key)
+    }
+
+    fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, CertificateError> {
         let first = chain.first().ok_or(CertificateError::Malformed)?;
         let (_, parsed) = X509Certificate::from_der(first).map_err(|_| CertificateError::Malformed)?;
         let names = names(&parsed)?;
-        let not_after = parsed.validity().not_after.timestamp();
+        let seconds = |time: ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
+        let validity = parsed.validity();
+        let life = Life { from: seconds(validity.not_before), to: seconds(validity.not_after) };
         let provider = CryptoProvider::get_default().ok_or_else(|| {
             CertificateError::Unusable(rustls::Error::General("no cryptographic library".to_owned()))
         })?;
-        let key = CertifiedKey::from_der(chain, key, provider).map_err(CertificateError::Unusable)?;
-        Ok(Self { key: Arc::new(key), names, not_after })
+        let key = provider.key_provider.load_private_key(key).map_err(CertificateError::Unusable)?;
+        let key = CertifiedKey::new(chain, key);
+        // What cannot be compared, such as the one that answers an authority, has an extension made for others' eyes.
+        if let Err(error @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) = key.keys_match()
+        {
+            return Err(CertificateError::Unusable(error));
+        }
+        Ok(Self { key: Arc::new(key), names, life })
     }
 
     /// What the status says of it.
-    pub(crate) fn report(&self) -> ServedCertificate {
+    pub(crate) fn report(&self) -> CertificateStatus {
         let names = self.names.iter().map(|name| name.to_string()).collect();
-        let seconds = u64::try_from(self.not_after).unwrap_or(0);
-        ServedCertificate { names, not_after: Timestamp(seconds.saturating_mul(1000)) }
+        let not_after = Some(Timestamp(self.life.to.saturating_mul(1000)));
+        CertificateStatus { names, not_after, problem: None }
+    }
+
+    /// Whether it is for `name`, which may be a wildcard.
+    pub(super) fn covers(&self, name: &str) -> bool {
+        let above = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        self.names.iter().any(|own| **own == *name || above.as_deref() == Some(&**own))
+    }
+
+    pub(crate) fn life(&self) -> Life {
+        self.life
+    }
+
+    /// The certificate itself, without its chain.
+    pub(crate) fn leaf(&self) -> Option<&CertificateDer<'static>> {
+        self.key.cert.first()
+    }
+
+    pub(super) fn certified(&self) -> &Arc<CertifiedKey> {
+        &self.key
     }
 }
 
@@ -91,7 +131,10 @@ fn names(certificate: &X509Certificate<'_>) -> Result<Vec<Box<str>>, Certificate
 
 /// The certificates in force.
 #[derive(Debug, Default)]
-pub(crate) struct Certificates(Mutex<Arc<Index>>);
+pub(crate) struct Certificates {
+    index: Mutex<Arc<Index>>,
+    pub(crate) challenges: Arc<Challenges>,
+}
 
 #[derive(Debug, Default)]
 struct Index {
@@ -106,7 +149,7 @@ impl Certificates {
     /// is served.
     pub(crate) fn replace<'c>(&self, all: impl Iterator<Item = &'c Certificate>) {
         let mut index = Index::default();
-        for Certificate { key, names, not_after: _ } in all {
+        for Certificate { key, names, life: _ } in all {
             index.first.get_or_insert_with(|| key.clone());
             for name in names {
                 let (kind, name) = match name.strip_prefix("*.") {
@@ -116,11 +159,11 @@ impl Certificates {
                 kind.entry(name.into()).or_insert_with(|| key.clone());
             }
         }
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
     }
 
     fn index(&self) -> Arc<Index> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -136,6 +179,10 @@ impl Index {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let is_question = hello.alpn().is_some_and(|mut names| names.any(|name| name == ACME_TLS));
+        if is_question {
+            return self.challenges.certificate(hello.server_name()?);
+        }
         self.index().find(hello.server_name()).cloned()
     }
 }

@@ -4,7 +4,7 @@
 //! Knows nothing about who is served.
 
 use super::certificates::{Certificate, CertificateError};
-use mainstay_model::table::CertificateFiles;
+use mainstay_model::CertificateFiles;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

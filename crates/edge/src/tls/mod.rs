@@ -4,17 +4,27 @@
 //! Knows nothing about routes.
 
 mod certificates;
+mod challenge;
 mod files;
+mod managed;
+mod store;
 mod tickets;
+
+pub(crate) use certificates::{Certificate, CertificateError};
+pub(crate) use challenge::{Answering, Challenges};
+pub(crate) use managed::{Done, Job, Managed, Task};
+pub(crate) use store::{Store, StoreError};
 
 use crate::client::{Scheme, Secure};
 use crate::clock::{Deadline, Millis};
 use crate::h1::{self, Peer};
 use crate::h2;
+use crate::issue::unix_time;
 use crate::worker::Worker;
-use certificates::{Certificate, Certificates};
+use certificates::{ACME_TLS, Certificates};
 use files::Files;
-use mainstay_model::table::{CertificateFiles, ServedCertificate};
+use mainstay_model::table::CertificateStatus;
+use mainstay_model::{ManagedCertificate, TableTls};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::NoServerSessionStorage;
@@ -23,7 +33,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tickets::Tickets;
@@ -43,6 +53,8 @@ const HTTP2: &[u8] = b"h2";
 pub(crate) struct Tls {
     certificates: Arc<Certificates>,
     files: Mutex<Files>,
+    pub(crate) managed: Managed,
+    pub(crate) challenges: Arc<Challenges>,
     tickets: Arc<Tickets>,
     config: Arc<ServerConfig>,
 }
@@ -52,30 +64,39 @@ impl Tls {
     pub(crate) fn new() -> Result<Self, rustls::Error> {
         let provider = provider();
         let certificates = Arc::new(Certificates::default());
+        let challenges = certificates.challenges.clone();
         let tickets = Arc::new(Tickets::new());
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .with_no_client_auth();
         let mut config = builder.with_cert_resolver(certificates.clone());
-        config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
         config.ticketer = tickets.clone();
         // Tickets carry the session; a store of this process would not survive it.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(Self { certificates, files: Mutex::default(), tickets, config: Arc::new(config) })
+        let (files, managed) = (Mutex::default(), Managed::default());
+        Ok(Self { certificates, files, managed, challenges, tickets, config: Arc::new(config) })
     }
 
-    /// Serves the certificates in these files, and none in others.
-    pub(crate) fn want(&self, files: &[CertificateFiles]) {
-        let mut known = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.want(files) {
-            self.certificates.replace(known.certificates());
-        }
+    /// Serves these certificates as far as they are to be had, and no others.
+    pub(crate) fn want(&self, wanted: &TableTls) {
+        let missing = {
+            let mut files = self.lock_files();
+            files.want(&wanted.files);
+            // What one has is not ordered.
+            let covers = |name: &String| files.certificates().any(|certificate| certificate.covers(name));
+            let is_in_files = |managed: &&ManagedCertificate| managed.names.iter().all(covers);
+            wanted.managed.iter().filter(|managed| !is_in_files(managed)).cloned().collect::<Vec<_>>()
+        };
+        self.managed.want(&missing);
+        self.publish();
     }
 
-    /// What is served, for the report.
-    pub(crate) fn served(&self) -> Vec<ServedCertificate> {
-        let known = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        known.certificates().map(Certificate::report).collect()
+    /// What is served or wanted, for the report.
+    pub(crate) fn report(&self) -> Vec<CertificateStatus> {
+        let mut all: Vec<_> = self.lock_files().certificates().map(Certificate::report).collect();
+        all.extend(self.managed.report());
+        all
     }
 
     /// Serves what has changed in the files, looking again and again. Somebody who has just replaced a certificate
@@ -84,21 +105,51 @@ impl Tls {
         const LOOK_EVERY: Duration = Duration::from_secs(2);
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let mut known = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.look_again() {
-                self.certificates.replace(known.certificates());
+            let has_changed = self.lock_files().look_again();
+            if has_changed {
+                self.publish();
             }
         }
     }
 
-    /// From here on ticket keys are kept in `directory`; those of the process before are taken over.
-    pub(crate) fn keep_tickets_in(&self, directory: &Path) {
-        self.tickets.keep_in(directory.join("tickets"));
+    /// Takes in what became of a job.
+    pub(crate) fn finish(&self, job: &Job, done: Done) {
+        if self.managed.finish(job, done, unix_time()) {
+            self.publish();
+        }
+    }
+
+    /// From here on, what must outlive the process is kept in `directory`; what is there is taken over. Whatever stands
+    /// against it is said and not fatal.
+    pub(crate) fn keep_in(&self, directory: &Path) {
+        match Store::open(directory) {
+            Ok(store) => {
+                self.tickets.keep_in(directory.join("tickets"));
+                self.managed.keep_in(store);
+                self.publish();
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    "certificates and tickets would not outlive the edge, so none are made"
+                );
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let managed = self.managed.certificates();
+        self.certificates.replace(self.lock_files().certificates().chain(&managed));
+    }
+
+    fn lock_files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The one cryptographic library, set as the process's own so that nothing else is chosen by accident.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     // An error says that it has been set before, which is as good.
     let _ = aws_lc_rs::default_provider().install_default();
     CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()))
@@ -109,6 +160,8 @@ pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAd
     let from = Peer::new(peer, Scheme::Https);
     // A handshake's state is large and short-lived; idle connections should not keep room for it.
     match Box::pin(shake_hands(worker, stream)).await {
+        // An authority has seen what it wanted to see.
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) => {}
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
             Box::pin(h2::serve(worker, Secure::new(stream), None, from)).await;
         }

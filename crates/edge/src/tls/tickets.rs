@@ -177,9 +177,6 @@ fn replace(file: &Path, keys: &[TicketKey]) -> io::Result<()> {
         bytes.extend_from_slice(&made.to_be_bytes());
         bytes.extend_from_slice(secret);
     }
-    if let Some(directory) = file.parent() {
-        fs::create_dir_all(directory)?;
-    }
     let fresh = file.with_extension("new");
     let _ = fs::remove_file(&fresh);
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
@@ -201,7 +198,7 @@ mod tests {
     #[test]
     fn tickets_are_opened_by_the_process_that_takes_over() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("tls/tickets");
+        let file = dir.path().join("tickets");
         let (old, new) = (Tickets::new(), Tickets::new());
         old.keep_in(file.clone());
         let ticket = old.encrypt(b"session").unwrap();

@@ -5,14 +5,15 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+pub mod pebble;
 pub mod tls;
 
 use mainstay_edge::control::Client as Control;
 use mainstay_edge::{Config, Error, listen, run};
 use mainstay_model::table::{
-    CertificateFiles, Draining, EdgeStatus, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream,
+    Draining, EdgeStatus, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream,
 };
-use mainstay_model::{HostPattern, RoutePolicy, Timestamp};
+use mainstay_model::{CertificateFiles, HostPattern, ManagedCertificate, RoutePolicy, Timestamp};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -42,7 +43,12 @@ impl Table {
     }
 
     pub fn certificate(mut self, files: &CertificateFiles) -> Self {
-        self.0.certificates.push(files.clone());
+        self.0.tls.files.push(files.clone());
+        self
+    }
+
+    pub fn managed(mut self, certificate: ManagedCertificate) -> Self {
+        self.0.tls.managed.push(certificate);
         self
     }
 
@@ -67,6 +73,7 @@ impl Table {
             path: path.into(),
             upstream: Some(upstream.into()),
             site: String::new(),
+            https: None,
             policy: RoutePolicy::default(),
         };
         change(&mut route);

@@ -1,8 +1,9 @@
 //! A TLS client that says what it was shown, and certificates made on the spot.
 
 use super::Client;
-use mainstay_model::table::CertificateFiles;
+use mainstay_model::CertificateFiles;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
 use std::net::SocketAddr;
@@ -44,16 +45,36 @@ impl Authority {
         files
     }
 
+    pub fn root_pem(&self) -> String {
+        use base64::Engine;
+        let text = base64::prelude::BASE64_STANDARD.encode(&self.root);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+    }
+
+    /// A client of HTTP/1.1 that trusts this root.
+    pub fn trusting(root: &str) -> Arc<ClientConfig> {
+        let root = CertificateDer::from_pem_slice(root.as_bytes()).unwrap();
+        client(root, &["http/1.1"], &[&rustls::version::TLS13])
+    }
+
     /// A client that trusts this authority and speaks these protocols.
     pub fn client(&self, alpn: &[&str], versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.root.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Arc::new(config)
+        client(self.root.clone(), alpn, versions)
     }
+}
+
+fn client(
+    root: CertificateDer<'static>,
+    alpn: &[&str],
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
 }
 
 /// Connects and asks for `name`; the error is the handshake's.

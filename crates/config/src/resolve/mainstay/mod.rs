@@ -5,6 +5,7 @@ mod proxies;
 mod readiness;
 mod response;
 mod route;
+mod tls;
 
 use super::Cx;
 use crate::check::check;
@@ -15,6 +16,7 @@ use crate::standing;
 use mainstay_model::{AccessLog, Choice, EdgeSettings, LogFormat, Readiness, Route, Site};
 use readiness::readiness;
 use std::net::SocketAddr;
+use std::path::Path;
 
 const KEY: &str = "x-mainstay";
 
@@ -45,17 +47,18 @@ pub fn service(cx: &mut Cx<'_>) -> OfService {
 }
 
 /// Reads `x-mainstay: edge:`.
-pub fn edge(tree: &Node, sink: &mut Sink) -> EdgeSettings {
+pub fn edge(tree: &Node, directory: &Path, sink: &mut Sink) -> EdgeSettings {
     let path = KeyPath::root().key(KEY);
     let Some(node) = checked(tree, &MAINSTAY_TOP, &path, sink) else { return EdgeSettings::default() };
     let Some(edge) = node.get("edge") else { return EdgeSettings::default() };
     let path = path.key("edge");
-    let listen = edge.at(&["listen", "http"]);
     let items = edge.items("routes").iter().enumerate();
     let trusted_proxies = proxies::proxies(edge, &path, sink);
     let origin_lock = proxies::origin_lock(edge, &trusted_proxies, &path, sink);
     EdgeSettings {
-        http: listen.and_then(|node| address(node, &path.key("listen").key("http"), sink)),
+        http: listen(edge, "http", &path, sink),
+        https: listen(edge, "https", &path, sink),
+        tls: tls::tls(edge, directory, &path, sink),
         routes: items
             .filter_map(|(i, node)| route::external(node, &path.key("routes").index(i), sink))
             .collect(),
@@ -112,6 +115,11 @@ fn checked(node: &Node, shape: &'static Object, path: &KeyPath, sink: &mut Sink)
     );
     standing::below(&kind, &node, path, sink);
     Some(node)
+}
+
+fn listen(edge: &Node, what: &str, path: &KeyPath, sink: &mut Sink) -> Option<SocketAddr> {
+    let node = edge.at(&["listen", what])?;
+    address(node, &path.key("listen").key(what), sink)
 }
 
 /// `:80`, `80` or `127.0.0.1:80`.

@@ -1,42 +1,41 @@
 //! The merged tree: keys that have to be there, and keys left without a value.
 
-use crate::diagnostic::{Code, Diagnostic, Sink};
-use crate::node::{Entry, KeyPath, Node, Value};
+use crate::diagnostic::{Code, Diagnostic, Sink, Span};
+use crate::node::{KeyPath, Node, Value};
 use crate::shape::Kind;
 
-/// Reports what is missing below `entry`.
-pub fn complete(entry: &Entry, kind: &Kind, path: &KeyPath, sink: &mut Sink) {
-    let node = &entry.node;
+/// Reports what is missing in `node`, whose key stands at `key`.
+pub fn complete(node: &Node, key: Span, kind: &Kind, path: &KeyPath, sink: &mut Sink) {
     if node.is_null() {
         if !kind.nullable() {
             let text = path.to_string();
             let name = text.rsplit('.').next().unwrap_or_default().to_owned();
             let message = format!("`{name}` has no value");
-            let finding = Diagnostic::error(Code::WrongType, message).at(entry.key_span).path(path);
+            let finding = Diagnostic::error(Code::WrongType, message).at(key).path(path);
             sink.push(finding.help("give it one, or remove it"));
         }
         return;
     }
     match (kind, &node.value) {
-        (Kind::Short(_, kind), _) => complete(entry, kind, path, sink),
+        (Kind::Short(_, kind), _) => complete(node, key, kind, path, sink),
         (Kind::Map(item, _), Value::Map(map)) => {
             for (name, entry) in map {
-                complete(entry, item, &path.key(name), sink);
+                complete(&entry.node, entry.key_span, item, &path.key(name), sink);
             }
         }
         (Kind::List(item, _) | Kind::OneOrList(item, _), Value::List(items)) => {
-            for (index, item_node) in items.iter().enumerate() {
-                complete(&Entry::new(item_node.clone()), item, &path.index(index), sink);
+            for (index, node) in items.iter().enumerate() {
+                complete(node, node.span, item, &path.index(index), sink);
             }
         }
         (
             Kind::Object(shape) | Kind::Embedded(shape) | Kind::Capital(shape) | Kind::Variant(_, shape),
             Value::Map(map),
         ) => {
-            required(node, entry, shape.required, path, sink);
+            required(node, key, shape.required, path, sink);
             for (name, entry) in map {
-                if let Some(key) = shape.key(name) {
-                    complete(entry, &key.kind, &path.key(name), sink);
+                if let Some(known) = shape.key(name) {
+                    complete(&entry.node, entry.key_span, &known.kind, &path.key(name), sink);
                 }
             }
         }
@@ -44,11 +43,11 @@ pub fn complete(entry: &Entry, kind: &Kind, path: &KeyPath, sink: &mut Sink) {
     }
 }
 
-fn required(node: &Node, entry: &Entry, keys: &[&str], path: &KeyPath, sink: &mut Sink) {
+fn required(node: &Node, at: Span, keys: &[&str], path: &KeyPath, sink: &mut Sink) {
     for key in keys {
         if node.get(key).is_none() && !node.broken {
             let message = format!("`{key}` is missing here");
-            sink.push(Diagnostic::error(Code::MissingKey, message).at(entry.key_span).path(path));
+            sink.push(Diagnostic::error(Code::MissingKey, message).at(at).path(path));
         }
     }
 }

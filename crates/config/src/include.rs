@@ -6,7 +6,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::dotenv::Variables;
 use crate::environment::{EnvFile, read_file};
 use crate::load::Loader;
-use crate::merge::{forget_forms, merge, settle};
+use crate::merge::{merge, settle};
 use crate::node::{Entry, KeyPath, Node, Value};
 use crate::normalise;
 use crate::paths;
@@ -69,7 +69,7 @@ fn one(
                 None => settle(document),
                 Some(base) => merge(base, document, &Kind::Object(&TOP), &KeyPath::root(), &mut loader.sink),
             });
-            tree.iter_mut().for_each(forget_forms);
+            loader.settled(tree.as_mut());
         }
     }
     if let Some(tree) = &mut tree {

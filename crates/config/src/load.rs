@@ -100,7 +100,7 @@ impl<'a> Loader<'a> {
                 None => settle(document),
                 Some(base) => merge(base, document, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink),
             });
-            tree.iter_mut().for_each(forget_forms);
+            self.settled(tree.as_mut());
         }
         if tree.is_none() && self.sink.errors() == 0 {
             let place = self.texts.span(FileId(0), 0, 0);
@@ -135,8 +135,6 @@ impl<'a> Loader<'a> {
 
     /// Everything after merging.
     fn consistent(&mut self, mut tree: Node, name: &str, place: Place, request: &Request) -> Option<Project> {
-        let root = Entry::new(tree.clone());
-        complete(&root, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
         self.normalise(&mut tree, name, &place.directory);
         cross::exclusions(&tree, &mut self.sink);
         let given = if request.profiles.is_empty() { None } else { Some(request.profiles.as_slice()) };
@@ -183,6 +181,15 @@ impl<'a> Loader<'a> {
         };
         let file = self.texts.add(path, text, by);
         yaml::parse(file, &self.texts, &mut self.sink)
+    }
+
+    /// A tree with one more file merged: nothing may be missing in it, and how it was written does not count any more.
+    pub fn settled(&mut self, tree: Option<&mut Node>) {
+        let Some(tree) = tree else { return };
+        forget_forms(tree);
+        if !self.skip.interpolation {
+            complete(tree, tree.span, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
+        }
     }
 
     /// `name:` of the last file that has one, interpolated.

@@ -128,7 +128,9 @@ impl ShortMount {
             }
             set("bind", bind);
         }
-        if !is_bind || self.nocopy {
+        // A target of one or two characters was not looked at further.
+        let is_short = self.source.is_empty() && self.target.len() <= 2;
+        if (!is_bind && !is_short) || self.nocopy {
             let nocopy =
                 if self.nocopy { fields(span, [("nocopy", Value::Bool(true))]) } else { fields(span, []) };
             set("volume", nocopy);

@@ -74,7 +74,6 @@ const ORDER: [&str; 88] = [
     "platform",
     "ports",
     "privileged",
-    "pull_refresh_after",
     "read_only",
     "restart",
     "runtime",
@@ -99,6 +98,7 @@ const ORDER: [&str; 88] = [
     "pre_start",
     "post_start",
     "pre_stop",
+    "pull_refresh_after",
 ];
 /// Keys whose `service:NAME` becomes `container:ID`.
 const NAMESPACES: [&str; 3] = ["network_mode", "ipc", "pid"];

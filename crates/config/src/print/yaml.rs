@@ -171,6 +171,7 @@ fn inline(text: &str) -> String {
     ]) && !(text.starts_with(['-', '?', ':'])
         && text.chars().nth(1).is_some_and(|c| c != ' '));
     let is_plain = !is_flag
+        && !is_sexagesimal(text)
         && !begins_badly
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
@@ -179,6 +180,21 @@ fn inline(text: &str) -> String {
         && text != "..."
         && !text.starts_with("---");
     if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
+}
+
+/// Numbers of base 60, which readers of YAML 1.1 know: `1:30`.
+fn is_sexagesimal(text: &str) -> bool {
+    let mut parts = text.trim_start_matches(['+', '-']).split(':');
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let first =
+        parts.next().is_some_and(|part| part.starts_with(|c: char| c.is_ascii_digit()) && digits(part));
+    let mut rest = parts.peekable();
+    first
+        && rest.peek().is_some()
+        && rest.all(|part| {
+            let whole = part.split('.').next().unwrap_or_default();
+            !whole.is_empty() && whole.len() <= 2 && whole.parse::<u8>().is_ok_and(|n| n < 60)
+        })
 }
 
 #[cfg(test)]
@@ -200,6 +216,8 @@ mod tests {
             ("-", "'-'"),
             (":x", ":x"),
             ("a:", "'a:'"),
+            ("1:30", "'1:30'"),
+            ("80:80", "80:80"),
             ("tab\t", "\"tab\\t\""),
         ];
         for (source, expected) in cases {

@@ -107,12 +107,7 @@ fn checked(node: &Node, shape: &'static Object, path: &KeyPath, sink: &mut Sink)
     if !check(&mut node, &kind, path, sink) {
         return None;
     }
-    crate::complete::complete(
-        &crate::node::Entry { key_span: entry.key_span, node: node.clone() },
-        &kind,
-        path,
-        sink,
-    );
+    crate::complete::complete(&node, entry.key_span, &kind, path, sink);
     standing::below(&kind, &node, path, sink);
     Some(node)
 }

@@ -16,7 +16,7 @@ pub fn merge(base: Node, over: Node, kind: &Kind, path: &KeyPath, sink: &mut Sin
         Some(MergeTag::Override) => return settle(over),
         None => {}
     }
-    if over.is_null() && !matches!(kind, Kind::Command) {
+    if over.is_null() && !matches!(kind, Kind::Command) && !over.short {
         return base;
     }
     match kind {

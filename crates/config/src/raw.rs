@@ -77,6 +77,7 @@ const LISTS: [&str; 5] = ["dns", "env_file", "ignore", "include", "label_file"];
 /// Brings `node` into its long form, as far as it can be told without its variables.
 pub fn lengthen(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) {
     if node.is_null() || node.tag == Some(MergeTag::Reset) {
+        node.short = matches!(kind, Kind::Dict(_) | Kind::Hosts);
         return;
     }
     match kind {
@@ -102,7 +103,13 @@ pub fn lengthen(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) {
         Kind::Ssh => pairs(node, |_| Value::Null),
         Kind::Dict(crate::shape::Unvalued::Refused) => pairs(node, |_| Value::Null),
         // Merged as they are written.
-        Kind::Dict(_) | Kind::Hosts => node.short = true,
+        Kind::Dict(_) => {
+            node.short = true;
+            if let Value::List(items) = &mut node.value {
+                merge::unite(items, Identity::BeforeEquals);
+            }
+        }
+        Kind::Hosts => node.short = true,
         _ => {}
     }
 }

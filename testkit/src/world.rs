@@ -245,6 +245,7 @@ impl World {
             address: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, self.addresses))),
             port: None,
             published: BTreeMap::new(),
+            compose: None,
         };
         let exclusive = !mainstay_plan::edge_holds_ports(&blueprint.release.stack, service);
         self.bodies.insert(

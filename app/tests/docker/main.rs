@@ -1,6 +1,7 @@
 //! The binary against real Engines, as its users call it: every test has a stack, a state directory and ports of its own.
 #![allow(clippy::unwrap_used, reason = "clippy's own exception for tests does not reach what they call")]
 
+mod adopt;
 mod commands;
 mod crash;
 mod harness;

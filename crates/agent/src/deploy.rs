@@ -4,7 +4,7 @@
 
 use crate::stack::StackHandle;
 use crate::waiters::{Until, Waiter, done, failed};
-use crate::{Agent, Error, clock, crash, images, preflight, preview};
+use crate::{Agent, Error, clock, crash, images, observe, preflight, preview};
 use mainstay_api::{DeployRequest, DownRequest, Outcome, Progress, RollbackRequest};
 use mainstay_host::journal::ReleaseStatus;
 use mainstay_model::{Release, ReleaseNumber, Service, ServiceName, Stack, Transition};
@@ -112,7 +112,8 @@ async fn begin(
     if request.force_recreate {
         mark_as_new(&mut request);
     }
-    preflight::check(agent, &request.stack).await?;
+    let sight = observe::before(agent, stack, &request.stack).await;
+    preflight::check(agent, &request.stack, &sight.observed).await?;
     let chosen = chosen(current.as_ref(), &request);
     let mut ids = images::provide(agent, &request, &chosen, progress).await?;
     if let Some(current) = &current {
@@ -128,7 +129,6 @@ async fn begin(
     crash::point("before a release is kept");
     let release = agent.journal.add_release(&request.stack, ids, clock::now()).await?;
     crash::point("after a release is kept");
-    let sight = stack.sight.borrow().clone();
     let view =
         preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);
     let _ = progress.send(Progress::Plan { plan: view });
@@ -149,7 +149,8 @@ async fn begin_rollback(
         None => before(agent, stack, current.as_ref().map(|r| r.number)).await?,
     };
     let release = agent.journal.release(&stack.name, number).await?;
-    preflight::check(agent, &release.stack).await?;
+    let observed = stack.sight.borrow().observed.clone();
+    preflight::check(agent, &release.stack, &observed).await?;
     preflight::images_exist(agent, &release).await?;
     let sight = stack.sight.borrow().clone();
     let view =
@@ -237,10 +238,8 @@ fn unchanged(
     let stopped = sight.state.stopped.is_empty();
     let blueprint = Blueprint::new(current.clone());
     let whole = blueprint.services().all(|s| {
-        let copies = sight
-            .observed
-            .all()
-            .filter(|i| i.id.service == s.name && Some(i.hash.as_str()) == blueprint.hash(&s.name));
+        let copies =
+            sight.observed.all().filter(|i| i.id.service == s.name && blueprint.made(i, &sight.observed));
         copies.count() >= s.replicas as usize
     });
     (stopped && whole).then(|| {

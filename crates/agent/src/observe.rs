@@ -1,13 +1,25 @@
 //! Looking at the host: every runtime the stack needs, the edge, and what the probes said.
 
+use crate::stack::{Sight, StackHandle};
 use crate::{Agent, Error};
 use mainstay_model::{
-    Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, StackName, Timestamp,
+    Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Stack, StackName, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What probes said last, for the start that they asked about.
 pub(crate) type Healths = BTreeMap<InstanceId, (Timestamp, Health)>;
+
+/// What is seen of a stack that is to become `wanted`. The stack's own task looks only where its releases have instances:
+/// at nothing, before the first one, while Docker Compose may run it already.
+pub(crate) async fn before(agent: &Agent, handle: &StackHandle, wanted: &Stack) -> Sight {
+    let mut sight = handle.sight.borrow().clone();
+    let needs: BTreeSet<_> = wanted.services.values().map(mainstay_model::Service::runtime).collect();
+    if !needs.iter().all(|runtime| sight.observed.instances.contains_key(runtime)) {
+        sight.observed = look(agent, &handle.name, &needs).await;
+    }
+    sight
+}
 
 /// What one look saw, before the probes' answers are put in.
 pub(crate) async fn look(agent: &Agent, stack: &StackName, needs: &BTreeSet<RuntimeKind>) -> Observed {

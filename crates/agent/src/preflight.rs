@@ -1,13 +1,13 @@
 //! What can be known to fail is found before anything is changed.
 
 use crate::{Agent, Error};
-use mainstay_model::{Protocol, Release, RuntimeKind, Stack};
+use mainstay_model::{Observed, Protocol, Release, RuntimeKind, Service, Stack};
 use mainstay_plan::edge_holds_ports;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Whether everything outside the stack that it needs is there: the Engine, external networks and volumes, ports.
-pub(crate) async fn check(agent: &Agent, stack: &Stack) -> Result<(), Error> {
+pub(crate) async fn check(agent: &Agent, stack: &Stack, observed: &Observed) -> Result<(), Error> {
     for service in stack.services.values().filter(|s| s.runtime() == RuntimeKind::Native) {
         let unsupported = mainstay_host::native::unsupported(service);
         if !unsupported.is_empty() {
@@ -28,19 +28,24 @@ pub(crate) async fn check(agent: &Agent, stack: &Stack) -> Result<(), Error> {
             }
         }
     }
-    let addresses = addresses(agent, stack);
+    let addresses = addresses(agent, stack, observed);
     agent.edge.can_listen(&addresses).await?;
     if addresses.is_empty() { Ok(()) } else { agent.edge.prove().await }
 }
 
 /// Where the edge will have to listen for `stack`.
-fn addresses(agent: &Agent, stack: &Stack) -> BTreeSet<SocketAddr> {
+fn addresses(agent: &Agent, stack: &Stack, observed: &Observed) -> BTreeSet<SocketAddr> {
     let mut addresses = BTreeSet::new();
     let routed = stack.services.values().any(|s| !s.routes.is_empty()) || !stack.edge.routes.is_empty();
     if routed {
         addresses.insert(stack.edge.http.unwrap_or(agent.http));
     }
-    for service in stack.services.values().filter(|s| edge_holds_ports(stack, s)) {
+    // Ports of what Docker Compose made are taken by that, and given to the edge when it goes.
+    let taken = |service: &Service| {
+        let mut instances = observed.all().filter(|i| i.id.service == service.name && i.is_running());
+        instances.any(|i| i.compose.as_ref().is_some_and(|made| made.holds_ports))
+    };
+    for service in stack.services.values().filter(|s| edge_holds_ports(stack, s) && !taken(s)) {
         for port in service.ports.iter().filter(|p| p.protocol == Protocol::Tcp) {
             let host = port.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
             let range = port.published.map(|range| range.start..=range.end);

@@ -2,7 +2,7 @@
 
 use crate::images::{self, Need};
 use crate::stack::{Sight, StackHandle};
-use crate::{Agent, Error, deploy};
+use crate::{Agent, Error, deploy, observe};
 use mainstay_api::{DeployRequest, PlanView, PlannedStep};
 use mainstay_model::{Release, RuntimeKind, Service, Timestamp};
 use mainstay_plan::{Blueprint, Strategy, strategy};
@@ -38,7 +38,7 @@ pub(crate) async fn plan(
         }
     }
     let release = Release { number: 0, stack: request.stack.clone(), images: ids, created: Timestamp(0) };
-    let sight = stack.sight.borrow().clone();
+    let sight = observe::before(agent, stack, &request.stack).await;
     let mut view = of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release), &sight);
     steps.append(&mut view.steps);
     Ok(PlanView { steps, ..view })
@@ -81,11 +81,15 @@ pub(crate) fn of_release(from: Option<&Blueprint>, to: &Blueprint, sight: &Sight
     }
     let removed = from.into_iter().flat_map(Blueprint::services).filter(|s| to.service(&s.name).is_none());
     view.steps.extend(removed.map(|s| step("remove", s.name.as_str(), "it is no longer in the files")));
-    let foreign = sight.observed.all().filter(|i| i.id.release == 0).count();
-    if foreign > 0 {
-        view.notes.push(format!(
-            "{foreign} containers of this project were made by Docker Compose and are replaced"
-        ));
+    let (same, others): (Vec<_>, Vec<_>) =
+        sight.observed.all().filter(|i| i.compose.is_some()).partition(|i| to.made(i, &sight.observed));
+    if !same.is_empty() {
+        let count = same.len();
+        view.notes.push(format!("{count} containers that Docker Compose made are taken over as they are"));
+    }
+    let others = others.iter().filter(|i| to.service(&i.id.service).is_some()).count();
+    if others > 0 {
+        view.notes.push(format!("{others} containers that Docker Compose made are replaced"));
     }
     view
 }
@@ -94,9 +98,12 @@ fn about(from: Option<&Blueprint>, to: &Blueprint, service: &Service, sight: &Si
     let name = service.name.as_str();
     let hash = to.hash(&service.name);
     let mine = || sight.observed.all().filter(|i| i.id.service == service.name);
-    let matching = mine().filter(|i| hash == Some(i.hash.as_str())).count();
+    let matching = mine().filter(|i| to.made(i, &sight.observed)).count();
     let wanted = service.replicas as usize;
     let Some(old) = from.and_then(|from| from.service(&service.name)) else {
+        if wanted > 0 && matching >= wanted {
+            return None;
+        }
         let copies = if wanted == 1 { "one instance".to_owned() } else { format!("{wanted} instances") };
         return Some(step("create", name, &format!("{copies}: it is new")));
     };

@@ -77,6 +77,20 @@ pub struct Instance {
     /// Where its own address cannot be reached: ports at `address` that lead to it, by the port inside.
     #[serde(default)]
     pub published: BTreeMap<u16, u16>,
+    /// It was made by Docker Compose, before us or beside us.
+    #[serde(default)]
+    pub compose: Option<MadeByCompose>,
+}
+
+/// What Docker Compose wrote on a container that it made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeByCompose {
+    /// Its hash of the configuration.
+    pub config_hash: String,
+    /// Id of the image.
+    pub image: String,
+    /// The Engine listens on the TCP ports that it publishes, so that the edge cannot.
+    pub holds_ports: bool,
 }
 
 /// Life-cycle state.

@@ -40,7 +40,7 @@ pub use event::{Event, EventKind};
 pub use health::{Healthcheck, Probe, Readiness};
 pub use hook::{Hook, InitHook, WatchAction, WatchRule};
 pub use image::{Build, BuildMore, ImageRef};
-pub use instance::{Health, Instance, InstanceId, InstanceState};
+pub use instance::{Health, Instance, InstanceId, InstanceState, MadeByCompose};
 pub use limit::{Limit, LimitKey, LimitKind, Rate};
 pub use name::{InvalidName, ServiceName, StackName};
 pub use observed::{Observed, Seen};

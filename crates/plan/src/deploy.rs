@@ -90,17 +90,17 @@ struct Rollout<'v, 'a> {
 impl Rollout<'_, '_> {
     /// Instances that only the new release has: of a new definition, or made for it.
     fn fresh(&self, service: &Service) -> impl Iterator<Item = &Instance> {
-        let old_hash = self.from.and_then(|from| from.hash(&service.name));
+        let is_old = |i: &Instance| self.from.is_some_and(|from| self.view.made(from, i));
         let made_now =
             |i: &Instance| i.id.release == self.deploy.to && self.deploy.from != Some(self.deploy.to);
         let matching = self.view.matching(self.to, &service.name);
-        matching.into_iter().filter(move |i| old_hash != Some(i.hash.as_str()) || made_now(i))
+        matching.into_iter().filter(move |i| !is_old(i) || made_now(i))
     }
 
     /// Instances that are not what the new release wants.
     fn old(&self, service: &ServiceName) -> Vec<&Instance> {
-        let hash = self.to.hash(service);
-        self.view.instances(service).iter().copied().filter(|i| hash != Some(i.hash.as_str())).collect()
+        let instances = self.view.instances(service).iter().copied();
+        instances.filter(|i| !self.view.made(self.to, i)).collect()
     }
 
     fn failure(&self, draft: &mut Draft<'_>) -> Option<Failure> {
@@ -245,7 +245,7 @@ impl Rollout<'_, '_> {
     /// Everything that leaves at the switch: other definitions, services that are no more, copies beyond the wanted.
     fn replaced(&self) -> BTreeSet<InstanceId> {
         let surplus = self.to.services().flat_map(|s| steady::surplus(self.view, self.to, s));
-        let other = self.view.all().filter(|i| self.to.hash(&i.id.service) != Some(i.hash.as_str()));
+        let other = self.view.all().filter(|i| !self.view.made(self.to, i));
         other.chain(surplus).filter(|i| !self.view.is_leaving(&i.id)).map(|i| i.id.clone()).collect()
     }
 }

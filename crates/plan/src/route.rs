@@ -165,6 +165,12 @@ fn add_service(
             policy: in_table(stack, &route.policy),
         });
     }
+    // Until a container that Compose made has gone, its ports are the Engine's.
+    let taken =
+        |i: &&Instance| i.compose.as_ref().is_some_and(|made| made.holds_ports) && !crate::leave::ended(i);
+    if view.instances(&service.name).iter().any(taken) {
+        return;
+    }
     for (address, inner) in held_ports(serving, service) {
         let upstream = upstream_key(stack, &service.name, inner);
         table.listeners.push(Listener { address, kind: ListenerKind::Tcp { upstream } });

@@ -24,7 +24,7 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>) {
         supervise(view, draft, current);
     }
     strays(view, draft, current);
-    let wanted = |i: &Instance| current.is_some_and(|c| c.hash(&i.id.service) == Some(&i.hash));
+    let wanted = |i: &Instance| current.is_some_and(|c| view.made(c, i));
     leave::advance(view, draft, |i| view.is_stopped(&i.id.service) && wanted(i));
 }
 
@@ -157,7 +157,7 @@ pub(crate) fn surplus<'a>(view: &View<'a>, blueprint: &Blueprint, service: &Serv
 
 /// Instances that no release in force wants. Containers that were there before us are left alone.
 pub(crate) fn strays(view: &View<'_>, draft: &mut Draft<'_>, in_force: Option<&Blueprint>) {
-    let wanted = |i: &Instance| in_force.is_some_and(|b| b.hash(&i.id.service) == Some(i.hash.as_str()));
+    let wanted = |i: &Instance| in_force.is_some_and(|b| view.made(b, i));
     let stray = |i: &&Instance| i.id.release > 0 && !wanted(i);
     let instances: BTreeSet<_> =
         view.all().filter(stray).filter(|i| !view.is_leaving(&i.id)).map(|i| i.id.clone()).collect();

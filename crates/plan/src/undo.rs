@@ -8,9 +8,7 @@ use mainstay_model::{Deploy, Health, Instance, RuntimeKind, Step, StepKey, Trans
 /// One step back towards the old release.
 pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
     let from = view.blueprint(deploy.from);
-    let is_new = |i: &Instance| {
-        i.id.release == deploy.to && from.and_then(|from| from.hash(&i.id.service)) != Some(i.hash.as_str())
-    };
+    let is_new = |i: &Instance| i.id.release == deploy.to && !from.is_some_and(|from| view.made(from, i));
     let mut clean = true;
     for instance in view.all().filter(|i| is_new(i)) {
         leave::out(view, draft, instance, "the deploy it was made for failed");

@@ -94,10 +94,14 @@ impl<'a> View<'a> {
         self.by_service.values().flatten().copied()
     }
 
+    /// Whether `instance` is what `blueprint` wants.
+    pub fn made(&self, blueprint: &Blueprint, instance: &Instance) -> bool {
+        blueprint.made(instance, self.input.observed)
+    }
+
     /// Instances made from exactly what `blueprint` says, on their way out or not.
     pub fn matching(&self, blueprint: &Blueprint, service: &ServiceName) -> Vec<&'a Instance> {
-        let hash = blueprint.hash(service);
-        self.instances(service).iter().copied().filter(|i| hash == Some(i.hash.as_str())).collect()
+        self.instances(service).iter().copied().filter(|i| self.made(blueprint, i)).collect()
     }
 
     /// Those of them that stay.

@@ -197,7 +197,7 @@ impl Task {
         self.healths.retain(|id, _| present.contains(id));
         for (name, instances) in by_service {
             let definition = instances.iter().find_map(|instance| {
-                let made_from = |b: &&Arc<Blueprint>| b.hash(&name) == Some(instance.hash.as_str());
+                let made_from = |b: &&Arc<Blueprint>| b.made(instance, &self.observed);
                 let blueprint = self
                     .blueprints
                     .values()

@@ -11,7 +11,8 @@ use super::time;
 use super::wire::{Call, escape};
 use futures_util::future::join_all;
 use mainstay_model::{
-    Health, Instance, InstanceId, InstanceState, RuntimeKind, ServiceName, StackName, Timestamp,
+    Health, Instance, InstanceId, InstanceState, MadeByCompose, RuntimeKind, ServiceName, StackName,
+    Timestamp,
 };
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,8 @@ pub(super) struct Config {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct HostConfig {
     network_mode: String,
+    #[serde(deserialize_with = "lenient")]
+    port_bindings: BTreeMap<String, serde_json::Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -210,6 +213,11 @@ impl Docker {
         let labels = &container.config.labels;
         let number = labels.get(labels::NUMBER).and_then(|n| n.parse().ok()).unwrap_or(0);
         let ours = labels.get(labels::INSTANCE).and_then(|text| InstanceId::parse(text));
+        let compose = ours.is_none().then(|| MadeByCompose {
+            config_hash: labels.get(labels::CONFIG_HASH).cloned().unwrap_or_default(),
+            image: container.image.clone(),
+            holds_ports: container.host_config.port_bindings.keys().any(|port| port.ends_with("/tcp")),
+        });
         let id = match ours {
             Some(id) => id,
             None => {
@@ -235,6 +243,7 @@ impl Docker {
             address,
             port: None,
             published,
+            compose,
         })
     }
 }

@@ -92,6 +92,7 @@ fn see(files: &Files) -> Result<Option<Instance>, NativeError> {
         name,
         port,
         published: BTreeMap::new(),
+        compose: None,
     }))
 }
 

@@ -25,6 +25,7 @@ mod merge;
 mod mounts;
 mod node;
 mod normalise;
+mod origin;
 mod paths;
 mod pools;
 mod ports;

@@ -12,6 +12,7 @@ use crate::interpolate::Interpolator;
 use crate::merge::{forget_forms, merge, settle};
 use crate::node::{Entry, KeyPath, Node, Value};
 use crate::normalise;
+use crate::origin::Origins;
 use crate::profiles;
 use crate::project::Project;
 use crate::request::{Loaded, Request, Skip};
@@ -41,6 +42,8 @@ pub struct Loader<'a> {
     pub sink: Sink,
     /// Variables already reported as not set.
     pub warned: BTreeSet<String>,
+    /// Which services extend others.
+    pub origins: Origins,
     /// What is left out.
     pub skip: Skip,
     /// The directory of the file that is being read, or of the one that includes it: relative paths are seen from
@@ -57,6 +60,7 @@ impl<'a> Loader<'a> {
             texts: Texts::default(),
             sink: Sink::default(),
             warned: BTreeSet::new(),
+            origins: Origins::default(),
             skip: request.skip,
             root: PathBuf::new(),
             working_dir: request.working_dir.clone(),
@@ -67,6 +71,7 @@ impl<'a> Loader<'a> {
     pub fn finish(self) -> (Vec<Diagnostic>, Texts) {
         let mut diagnostics = self.sink.finish();
         self.texts.tell_origins(&mut diagnostics);
+        self.origins.tell(&mut diagnostics);
         (diagnostics, self.texts)
     }
 
@@ -231,6 +236,7 @@ impl<'a> Loader<'a> {
         } else {
             check(&mut document, &kind, &root, &mut self.sink);
         }
+        self.origins.add(&document);
         Some(document)
     }
 

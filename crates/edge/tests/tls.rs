@@ -240,3 +240,49 @@ async fn a_client_that_speaks_no_tls_gets_none_of_it() {
     let answer = client.rest().await;
     assert!(!answer.starts_with(b"HTTP/"), "{}", String::from_utf8_lossy(&answer));
 }
+
+#[tokio::test]
+async fn a_host_nobody_knew_gets_a_certificate_when_it_may() {
+    use mainstay_model::{Issuer, OnDemand};
+    let (asked, mut was_asked) = tokio::sync::mpsc::unbounded_channel();
+    let gate = backend(move |mut client| {
+        let asked = asked.clone();
+        async move {
+            while let Some(request) = client.try_request().await {
+                let is_known = request.head.starts_with("GET /may?domain=good.test ");
+                asked.send(request.head.lines().next().unwrap().to_owned()).unwrap();
+                let status = if is_known { "200 OK" } else { "404 Not Found" };
+                client.send(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")).await;
+            }
+        }
+    })
+    .await;
+    let mut edge = Edge::start().await;
+    let address = edge.another_listener();
+    let with = |version, backend| {
+        let mut next = table(version).route("*", "/", "u").target("u", "s/u.1", backend).https(address);
+        let ask = OnDemand { ask: format!("http://{gate}/may") };
+        next.0.tls.on_demand = Some(Box::new((ask, Issuer::Internal)));
+        next
+    };
+    let backend = echo("b").await;
+    edge.apply(with(1, backend)).await;
+    // Whoever is refused has caused no certificate, and is not asked about again.
+    let nobody = Authority::new().client(&[], BOTH);
+    for host in ["bad.test", "bad.test", "localhost"] {
+        assert!(connect(&nobody, address, host).await.is_err());
+    }
+    assert!(connect(&nobody, address, "good.test").await.is_err(), "issued, and not trusted by this client");
+    let root = std::fs::read_to_string(edge.dir.path().join("tls/root.pem")).unwrap();
+    let mut client = connect(&Authority::trusting(&root), address, "good.test").await.unwrap();
+    client.send("GET / HTTP/1.1\r\nHost: good.test\r\n\r\n").await;
+    assert_eq!((client.shown(), client.response().await.status()), (vec!["good.test".to_owned()], 200));
+    edge.apply(with(2, backend)).await;
+    let certificates = edge.status().await.certificates;
+    assert_eq!(certificates.iter().map(|c| c.names.join(" ")).collect::<Vec<_>>(), ["good.test"]);
+    for host in ["bad.test", "good.test"] {
+        let line = was_asked.recv().await.unwrap();
+        assert_eq!(line, format!("GET /may?domain={host} HTTP/1.1"));
+    }
+    assert!(was_asked.try_recv().is_err());
+}

@@ -25,8 +25,8 @@ pub(crate) fn add(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) 
     table.tls = certificates(settings, table);
     if settings.redirect {
         for route in &mut table.routes {
-            // Without a name there is no certificate but those in files.
-            if route.host != HostPattern::Any || !settings.files.is_empty() {
+            // Without a name there is no certificate but those in files, and those that are asked for.
+            if route.host != HostPattern::Any || !settings.files.is_empty() || settings.on_demand.is_some() {
                 route.https = Some(address.port());
             }
         }

@@ -43,7 +43,7 @@ static TLS: Object = closed(&[
         key("acme", Kind::Object(&ACME)),
         key("files", Kind::List(&Kind::Object(&CERTIFICATE_FILES), Identity::None)),
         key("internal", Kind::Flag),
-        later("on_demand", Kind::Object(&ON_DEMAND)),
+        key("on_demand", Kind::Object(&ON_DEMAND)),
         key("redirect", Kind::OptOut),
     ],
 ]);

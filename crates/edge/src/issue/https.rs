@@ -32,8 +32,6 @@ const LARGEST_ANSWER: usize = 1024 * 1024;
 pub(crate) enum HttpError {
     #[error("`{0}` is not an address of the form https://host/path")]
     BadUrl(String),
-    #[error("no certificate can be trusted: the system has no roots")]
-    NoRoots,
     #[error("cannot read the roots in {}", path.display())]
     Roots { path: PathBuf, source: rustls::pki_types::pem::Error },
     #[error("TLS cannot be set up")]
@@ -68,9 +66,6 @@ impl Https {
                 }
             }
             None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
-        }
-        if roots.is_empty() {
-            return Err(HttpError::NoRoots);
         }
         let builder = ClientConfig::builder_with_provider(crate::tls::provider())
             .with_safe_default_protocol_versions()

@@ -7,6 +7,7 @@ mod acme;
 mod dns;
 mod https;
 pub(crate) mod internal;
+pub(crate) mod on_demand;
 pub(crate) mod schedule;
 
 use crate::shared::Shared;

@@ -162,6 +162,11 @@ impl Certificates {
         *self.index.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
     }
 
+    /// Whether there is one for `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.index().of(name).is_some()
+    }
+
     fn index(&self) -> Arc<Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -169,11 +174,13 @@ impl Certificates {
 
 impl Index {
     fn find(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
-        let Some(name) = name else { return self.first.as_ref() };
+        name.and_then(|name| self.of(name)).or(self.first.as_ref())
+    }
+
+    fn of(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
         let name = name.to_ascii_lowercase();
-        let exact = self.exact.get(&*name);
         let wildcard = || name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
-        exact.or_else(wildcard).or(self.first.as_ref())
+        self.exact.get(&*name).or_else(wildcard)
     }
 }
 

@@ -5,6 +5,7 @@
 use super::certificates::Certificate;
 use super::store::{Store, StoreError};
 use crate::issue::fingerprint;
+use crate::issue::on_demand::still_meant;
 use crate::issue::schedule::{self, Failures, Known, Next, Seconds, Suggestion};
 use mainstay_model::table::CertificateStatus;
 use mainstay_model::{Issuer, ManagedCertificate};
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
+
+/// Where those are kept that were asked for.
+const ON_DEMAND: &str = "on_demand.json";
 
 /// Orders under way at once: authorities take a few in parallel gladly.
 const MOST_AT_ONCE: usize = 4;
@@ -26,6 +30,10 @@ pub(crate) struct Managed {
 #[derive(Debug, Default)]
 struct State {
     entries: Vec<Entry>,
+    /// Wanted besides those of the table, and kept as such.
+    on_demand: Vec<ManagedCertificate>,
+    /// Who issues what is wanted on demand.
+    issuer: Option<Issuer>,
     /// None until there is a place to keep things in.
     store: Option<Store>,
 }
@@ -39,6 +47,7 @@ struct Entry {
     history: History,
     problem: Option<String>,
     is_busy: bool,
+    is_on_demand: bool,
 }
 
 /// What must be remembered of attempts, so that a new process does not begin them anew.
@@ -82,21 +91,57 @@ impl Managed {
         for entry in &mut state.entries {
             entry.load(&store);
         }
+        let kept = store.read(ON_DEMAND).ok().flatten();
+        state.on_demand = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         state.store = Some(store);
+        state.want_on_demand();
     }
 
     /// From here on these are wanted. What is held of others stays on disk, for the day they are wanted again.
-    pub(super) fn want(&self, wanted: &[ManagedCertificate]) {
+    pub(super) fn want(&self, wanted: &[ManagedCertificate], on_demand: Option<Issuer>) {
         let mut state = self.lock();
-        let State { entries, store } = &mut *state;
+        let State { entries, on_demand: _, issuer, store } = &mut *state;
+        *issuer = on_demand;
         let mut before = std::mem::take(entries);
         for wanted in wanted {
             let known = before.iter().position(|entry| entry.wanted == *wanted);
             let entry = known.map(|place| before.swap_remove(place));
             entries.push(entry.unwrap_or_else(|| Entry::new(wanted, store.as_ref())));
         }
+        let State { entries, issuer, .. } = &mut *state;
+        // What was got on demand is not forgotten over a change of the table.
+        entries.extend(
+            before
+                .into_iter()
+                .filter(|entry| still_meant(&entry.wanted, issuer.as_ref()) && entry.is_on_demand),
+        );
+        state.want_on_demand();
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// Wants one more, that no table knows.
+    pub(crate) fn want_too(&self, wanted: ManagedCertificate) {
+        let mut state = self.lock();
+        state.on_demand.push(wanted);
+        state.want_on_demand();
+        let text = serde_json::to_string(&state.on_demand).unwrap_or_default();
+        if let Some(store) = &state.store {
+            say(&store.write_secret(ON_DEMAND, &text));
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn is_wanted(&self, wanted: &ManagedCertificate) -> bool {
+        self.lock().entries.iter().any(|entry| entry.wanted == *wanted)
+    }
+
+    /// Whether the last attempt came to nothing, or nothing is attempted.
+    pub(crate) fn has_failed(&self, wanted: &ManagedCertificate) -> bool {
+        let state = self.lock();
+        let entry = state.entries.iter().find(|entry| entry.wanted == *wanted);
+        entry.is_none_or(|entry| entry.problem.is_some() && !entry.is_busy)
     }
 
     pub(super) fn certificates(&self) -> Vec<Certificate> {
@@ -124,7 +169,7 @@ impl Managed {
     /// What is due now, and how long nothing else will be.
     pub(crate) fn take_due(&self, now: Seconds) -> (Vec<Job>, Seconds) {
         let mut state = self.lock();
-        let State { entries, store } = &mut *state;
+        let State { entries, store, .. } = &mut *state;
         let Some(store) = store else { return (Vec::new(), Seconds::MAX) };
         let mut free = MOST_AT_ONCE.saturating_sub(entries.iter().filter(|entry| entry.is_busy).count());
         let mut wait = Seconds::MAX;
@@ -180,6 +225,18 @@ fn say(kept: &Result<(), StoreError>) {
     }
 }
 
+impl State {
+    /// Adds what was asked for and has no entry yet.
+    fn want_on_demand(&mut self) {
+        let Self { entries, on_demand, issuer, store } = self;
+        for wanted in on_demand.iter().filter(|wanted| still_meant(wanted, issuer.as_ref())) {
+            if !entries.iter().any(|entry| entry.wanted == *wanted) {
+                entries.push(Entry { is_on_demand: true, ..Entry::new(wanted, store.as_ref()) });
+            }
+        }
+    }
+}
+
 impl Entry {
     fn new(wanted: &ManagedCertificate, store: Option<&Store>) -> Self {
         let mut entry = Self {
@@ -189,6 +246,7 @@ impl Entry {
             history: History::default(),
             problem: None,
             is_busy: false,
+            is_on_demand: false,
         };
         if let Some(store) = store {
             entry.load(store);

@@ -19,31 +19,36 @@ use crate::client::{Scheme, Secure};
 use crate::clock::{Deadline, Millis};
 use crate::h1::{self, Peer};
 use crate::h2;
+use crate::issue::on_demand::{self, Refusals};
 use crate::issue::unix_time;
 use crate::worker::Worker;
 use certificates::{ACME_TLS, Certificates};
 use files::Files;
 use mainstay_model::table::CertificateStatus;
-use mainstay_model::{ManagedCertificate, TableTls};
+use mainstay_model::{Issuer, ManagedCertificate, OnDemand, TableTls};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{Acceptor, NoServerSessionStorage};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tickets::Tickets;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 /// How long a handshake may take from the connection's start: slow mobile clients need some seconds, and whoever says
 /// nothing should not hold a descriptor for long.
 const HANDSHAKE_PATIENCE: Millis = 15_000;
+
+/// The same where the first handshake of a host waits for its certificate to be issued.
+const ON_DEMAND_PATIENCE: Millis = 60_000;
 
 /// The name of HTTP/2 in ALPN (RFC 9113, 3.2).
 const HTTP2: &[u8] = b"h2";
@@ -55,6 +60,10 @@ pub(crate) struct Tls {
     files: Mutex<Files>,
     pub(crate) managed: Managed,
     pub(crate) challenges: Arc<Challenges>,
+    on_demand: Mutex<Option<(OnDemand, Issuer)>>,
+    pub(crate) refusals: Refusals,
+    /// Tells that other certificates are served, or that one will not be.
+    published: watch::Sender<()>,
     tickets: Arc<Tickets>,
     config: Arc<ServerConfig>,
 }
@@ -74,8 +83,17 @@ impl Tls {
         config.ticketer = tickets.clone();
         // Tickets carry the session; a store of this process would not survive it.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        let (files, managed) = (Mutex::default(), Managed::default());
-        Ok(Self { certificates, files, managed, challenges, tickets, config: Arc::new(config) })
+        Ok(Self {
+            certificates,
+            files: Mutex::default(),
+            managed: Managed::default(),
+            challenges,
+            on_demand: Mutex::default(),
+            refusals: Refusals::default(),
+            published: watch::Sender::default(),
+            tickets,
+            config: Arc::new(config),
+        })
     }
 
     /// Serves these certificates as far as they are to be had, and no others.
@@ -88,7 +106,9 @@ impl Tls {
             let is_in_files = |managed: &&ManagedCertificate| managed.names.iter().all(covers);
             wanted.managed.iter().filter(|managed| !is_in_files(managed)).cloned().collect::<Vec<_>>()
         };
-        self.managed.want(&missing);
+        let on_demand = wanted.on_demand.as_deref().cloned();
+        self.managed.want(&missing, on_demand.as_ref().map(|(_, issuer)| issuer.clone()));
+        *self.on_demand.lock().unwrap_or_else(PoisonError::into_inner) = on_demand;
         self.publish();
     }
 
@@ -117,6 +137,7 @@ impl Tls {
         if self.managed.finish(job, done, unix_time()) {
             self.publish();
         }
+        self.published.send_replace(());
     }
 
     /// From here on, what must outlive the process is kept in `directory`; what is there is taken over. Whatever stands
@@ -136,6 +157,21 @@ impl Tls {
                 );
             }
         }
+    }
+
+    /// What is done about hosts that are not known.
+    pub(crate) fn on_demand(&self) -> Option<(OnDemand, Issuer)> {
+        self.on_demand.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether there is a certificate for `host`.
+    pub(crate) fn covers(&self, host: &str) -> bool {
+        self.certificates.has(host)
+    }
+
+    /// Tells when [`Tls::covers`] may answer otherwise.
+    pub(crate) fn published(&self) -> watch::Receiver<()> {
+        self.published.subscribe()
     }
 
     fn publish(&self) {
@@ -181,9 +217,23 @@ enum HandshakeError {
 
 async fn shake_hands(worker: &Worker, stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeError> {
     let deadline = Deadline::new();
-    deadline.arm(HANDSHAKE_PATIENCE);
-    let mut handshake = TlsAcceptor::from(worker.shared.tls.config.clone()).accept(stream);
-    poll_fn(|cx| match Pin::new(&mut handshake).poll(cx) {
+    let tls = &worker.shared.tls;
+    let is_asking = tls.on_demand().is_some();
+    deadline.arm(if is_asking { ON_DEMAND_PATIENCE } else { HANDSHAKE_PATIENCE });
+    let mut handshake = pin!(async {
+        if !is_asking {
+            return TlsAcceptor::from(tls.config.clone()).accept(stream).await;
+        }
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let hello = start.client_hello();
+        let is_question = hello.alpn().is_some_and(|mut names| names.any(|name| name == ACME_TLS));
+        let host = hello.server_name().filter(|_| !is_question).map(str::to_ascii_lowercase);
+        if let Some(host) = host {
+            on_demand::provide(tls, &host).await;
+        }
+        start.into_stream(tls.config.clone()).await
+    });
+    poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(done.map_err(HandshakeError::Failed)),
         Poll::Pending if deadline.passed(cx) => Poll::Ready(Err(HandshakeError::TimedOut)),
         Poll::Pending => Poll::Pending,

@@ -83,12 +83,20 @@ pub(crate) fn write(out: &mut Vec<u8>, answer: Answer, fields: &[u8], date: impl
     }
 }
 
+/// The reason phrase for a status.
+pub(crate) fn reason(status: u16) -> &'static str {
+    words(status).0
+}
+
 fn words(status: u16) -> (&'static str, &'static str) {
     match status {
+        200 => ("OK", ""),
         204 => ("No Content", ""),
+        206 => ("Partial Content", ""),
         301 => ("Moved Permanently", "This page is at another address."),
         302 => ("Found", "This page is at another address."),
         303 => ("See Other", "This page is at another address."),
+        304 => ("Not Modified", ""),
         307 => ("Temporary Redirect", "This page is at another address."),
         308 => ("Permanent Redirect", "This page is at another address."),
         400 => ("Bad Request", "The request is not valid HTTP."),
@@ -97,8 +105,10 @@ fn words(status: u16) -> (&'static str, &'static str) {
         404 => ("Not Found", "Nothing is served at this address."),
         405 => ("Method Not Allowed", "This method is not served here."),
         408 => ("Request Timeout", "The request took too long to arrive."),
+        412 => ("Precondition Failed", "What is here is not what was asked to be changed."),
         413 => ("Content Too Large", "The request is too large."),
         414 => ("URI Too Long", "The address is too long."),
+        416 => ("Range Not Satisfiable", "There is nothing in the part that was asked for."),
         417 => ("Expectation Failed", "The request expects something this server does not do."),
         421 => ("Misdirected Request", "This server does not serve the requested host."),
         429 => ("Too Many Requests", "You have sent too many requests. Please try again shortly."),

@@ -19,6 +19,7 @@ mod compress;
 mod connect;
 pub mod control;
 mod error_page;
+mod files;
 mod h1;
 mod h2;
 mod headers;

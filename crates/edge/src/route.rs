@@ -4,6 +4,7 @@
 
 use crate::client::Scheme;
 use crate::clock::{self, Millis, NEVER};
+use crate::files::Files;
 use crate::headers::{RequestRules, ResponseRules};
 use crate::limit;
 use crate::metrics::RouteStats;
@@ -53,6 +54,8 @@ pub(crate) enum Action {
     Forward(usize),
     /// Sends the client elsewhere.
     Redirect(Redirect),
+    /// Serves files.
+    Files(Files),
 }
 
 /// Another address for a request.

@@ -1,6 +1,6 @@
 //! Which requests a service gets.
 
-use crate::{Compression, Cors, HeaderRules};
+use crate::{Compression, Cors, Files, HeaderRules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -106,6 +106,9 @@ pub struct RoutePolicy {
     /// Answered with this, and never passed on.
     #[serde(skip_serializing_if = "is_default")]
     pub redirect: Option<Redirect>,
+    /// Answered with files, and never passed on.
+    #[serde(skip_serializing_if = "is_default")]
+    pub files: Option<Files>,
     /// Limits that count, by name in the table.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: Vec<String>,
@@ -149,6 +152,13 @@ pub struct RequestHeaders {
     pub set: BTreeMap<String, String>,
     /// Fields that are taken off.
     pub remove: Vec<String>,
+}
+
+impl RoutePolicy {
+    /// Whether the edge answers by itself.
+    pub fn is_answered_here(&self) -> bool {
+        self.redirect.is_some() || self.files.is_some()
+    }
 }
 
 /// What must be true of a request besides host and path.

@@ -180,7 +180,7 @@ fn add_service(
 fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
     for (index, route) in serving.release.stack.edge.routes.iter().enumerate() {
         let key = format!("{}/external-{index}", view.input.stack);
-        let is_answered_here = route.policy.redirect.is_some();
+        let is_answered_here = route.policy.is_answered_here();
         if !is_answered_here {
             let targets =
                 route.to.iter().map(|to| Target { instance: to.clone(), address: to.clone() }).collect();

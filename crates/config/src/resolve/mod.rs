@@ -43,6 +43,8 @@ pub fn stack(project: &Project, lookup: &dyn Fn(&str) -> Option<String>, sink: &
         }
     }
     let tree = &project.tree;
+    let mut edge = mainstay::edge(tree, &project.directory, sink);
+    edge.routes.extend(mainstay::statics(tree, &project.directory, lookup, sink));
     let names: Vec<_> = services.keys().cloned().collect();
     for service in services.values_mut() {
         service.depends_on.retain(|name, _| names.contains(name));
@@ -61,7 +63,7 @@ pub fn stack(project: &Project, lookup: &dyn Fn(&str) -> Option<String>, sink: &
         volumes: top::volumes(tree),
         secrets: top::files("secrets", tree, lookup, sink),
         configs: top::files("configs", tree, lookup, sink),
-        edge: mainstay::edge(tree, &project.directory, sink),
+        edge,
     })
 }
 

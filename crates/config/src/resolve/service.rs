@@ -22,6 +22,9 @@ pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
     };
     let is_native = cx.child("image").is_none() && cx.child("build").is_none();
     let ours = mainstay::service(cx);
+    if mainstay::is_static(cx.node) {
+        return None;
+    }
     if is_native && cx.texts("command").is_empty() && cx.texts("entrypoint").is_empty() {
         let message =
             format!("service `{name}` is not started: it has only what later versions put in force");

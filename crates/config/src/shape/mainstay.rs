@@ -8,7 +8,7 @@ pub static MAINSTAY_SERVICE: Object = closed(&[&[
     key("ready", Kind::Text),
     key("release", Kind::Command),
     key("routes", Kind::List(&Kind::Object(&ROUTE), Identity::None)),
-    later("static", Kind::Object(&STATIC)),
+    key("static", Kind::Object(&STATIC)),
 ]]);
 
 /// `x-mainstay` of the document.
@@ -160,11 +160,16 @@ static TIMEOUTS: Object = closed(&[&[
 
 static CELERY: Object = closed(&[&[key("broker", Kind::Text), key("queues", Kind::Any)]]);
 
-static STATIC: Object = closed(&[&[
-    key("env", Kind::List(&Kind::Text, Identity::Distinct)),
-    key("root", Kind::Text),
-    key("spa", Kind::Flag),
-]]);
+static STATIC: Object = Object {
+    parts: &[&[
+        key("env", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+        key("root", Kind::Text),
+        key("spa", Kind::Flag),
+    ]],
+    required: &["root"],
+    extensible: false,
+    nullable: false,
+};
 
 static LIMIT: Object = closed(&[&[
     key("burst", Kind::Whole),

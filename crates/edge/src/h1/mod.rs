@@ -15,6 +15,7 @@ mod outgoing;
 mod reading;
 mod request;
 mod response;
+mod sending;
 mod trace;
 mod upload;
 mod uri;
@@ -250,7 +251,7 @@ impl<'w, C: Client> Connection<'w, C> {
             let instance = target.as_ref().map_or("", |target| &target.instance);
             let service = match route.action {
                 Action::Forward(upstream) => table.upstreams[upstream].state.key.as_str(),
-                Action::Redirect(_) => "",
+                Action::Redirect(_) | Action::Files(_) => "",
             };
             self.worker.log(*draft, &self.tally, service, instance);
         }
@@ -315,7 +316,7 @@ impl<'w, C: Client> Connection<'w, C> {
 
     /// Answers for ourselves.
     pub(crate) async fn refuse(&mut self, refused: Refused, upstream: Option<&Arc<UpstreamState>>) -> Next {
-        let Refused { refusal: Refusal { status, why }, facts, fields, route: _ } = refused;
+        let Refused { refusal: Refusal { status, why }, facts, fields, route: _, content } = refused;
         tracing::debug!(status, why, "answered by the edge");
         if self.input.as_ref().is_some_and(Buf::is_empty) {
             self.input = None;
@@ -330,6 +331,10 @@ impl<'w, C: Client> Connection<'w, C> {
             say_keep_alive: facts.is_http10,
         };
         self.tally.status.set(status);
+        if let Some(content) = content {
+            let sending = sending::Sending { status, facts, fields: &fields, keep_alive };
+            return self.send_content(sending, content).await;
+        }
         let mut out = Out::take();
         error_page::write(&mut out, answer, &fields, |out| self.worker.write_date(out));
         let piece = Piece { data: b"", coding: Coding::Plain, is_last: true };

@@ -13,6 +13,7 @@ use crate::buffer::Out;
 use crate::client::Scheme;
 use crate::clock::{self, Millis};
 use crate::error_page::Format;
+use crate::files::{self, Content};
 use crate::headers::{Cors, ResponseRules};
 use crate::limit::{self, Exceeded};
 use crate::route::{Action, Asked, Redirect, Route, Timeouts};
@@ -86,16 +87,19 @@ pub(crate) struct Refused {
     pub(crate) fields: Vec<u8>,
     /// Index into the table's routes, once it was known.
     pub(crate) route: Option<usize>,
+    /// What follows the head; a page about the status, when there is nothing else.
+    pub(crate) content: Option<Content>,
 }
 
 impl Refused {
     pub(crate) fn plain(refusal: Refusal, facts: Facts) -> Self {
-        Self { refusal, facts, fields: Vec::new(), route: None }
+        Self { refusal, facts, fields: Vec::new(), route: None, content: None }
     }
 
     /// Adds what every answer of `route` says, ours too, and what this one says because of its request.
     pub(crate) fn add_rules(&mut self, route: &Route, fields: &[u8]) {
         if let Some(rules) = &route.response {
+            rules.filter(&mut self.fields);
             rules.write(&mut self.fields, self.facts.is_secure, |_| false);
         }
         self.fields.extend_from_slice(fields);
@@ -181,27 +185,27 @@ impl Asking<'_, '_> {
         }
         // What is refused from here on has its route's headers like everything else of the route.
         let refuse = |refusal, fields: &[u8]| {
-            let mut refused = Refused { refusal, facts, fields: fields.to_vec(), route: Some(routed.route) };
+            let mut refused =
+                Refused { refusal, facts, fields: fields.to_vec(), route: Some(routed.route), content: None };
             refused.add_rules(route, &response_fields);
             refused
         };
         if matches!(request.framing, Framing::Length(length) if length > route.max_body) {
             return Err(refuse(Refusal::new(413, "the body is too large"), b""));
         }
-        if !route.limits.is_empty() && admission.counted.is_none() {
-            let keys = request.limit_keys(route, routed.client.ip);
-            match limit::count(&route.limits, &keys, clock::precise()) {
-                Ok(passed) => admission.counted = Some(passed),
-                Err(exceeded) => {
-                    return Err(refuse(Refusal::new(429, "over a limit"), &limited(route, &exceeded)));
-                }
-            }
-        }
+        count(request, route, &routed, admission)
+            .map_err(|fields| refuse(Refusal::new(429, "over a limit"), &fields))?;
         let upstream = match &route.action {
             Action::Forward(upstream) => *upstream,
             Action::Redirect(redirect) => {
                 let location = location(redirect, request, peer, &routed);
                 return Err(refuse(Refusal::new(redirect.status, "redirected"), &location));
+            }
+            Action::Files(files) => {
+                let compression = route.response.as_ref().and_then(|rules| rules.compression.as_ref());
+                let answer = files.answer(&asked_of_files(request, route, facts), compression);
+                let refused = refuse(Refusal::new(answer.status, "a file"), &answer.fields);
+                return Err(Refused { content: answer.content, ..refused });
             }
         };
         facts.keep_alive = request.keep_alive(facts.is_http10);
@@ -210,6 +214,33 @@ impl Asking<'_, '_> {
         let framing = request.framing.clone();
         let timeouts = route.timeouts;
         Ok(Prepared { facts, out, framing, route: routed.route, upstream, timeouts, response_fields })
+    }
+}
+
+/// What a request asks of the files of its route.
+fn asked_of_files<'b>(request: &Request<'b>, route: &Route, facts: Facts) -> files::Asked<'b> {
+    let first = |name: &str| request.values(name).next();
+    let full_path = request.target.path();
+    // From the prefix on, with one slash before it.
+    let kept = route.path.len() - usize::from(route.path.ends_with(b"/"));
+    let is_navigation = match first("sec-fetch-mode") {
+        Some(mode) => mode == b"navigate",
+        None => first("accept").is_some_and(|accept| memchr::memmem::find(accept, b"text/html").is_some()),
+    };
+    files::Asked {
+        method: request.method,
+        path: full_path.get(kept..).filter(|path| !path.is_empty()).unwrap_or(b"/"),
+        full_path,
+        conditions: files::Conditions {
+            if_match: first("if-match"),
+            if_none_match: first("if-none-match"),
+            if_modified_since: first("if-modified-since"),
+            if_unmodified_since: first("if-unmodified-since"),
+            range: first("range"),
+            if_range: first("if-range"),
+        },
+        is_navigation,
+        coding: facts.coding,
     }
 }
 
@@ -233,6 +264,22 @@ fn told<'b>(
         trace: trace.id(),
         route: &route.path,
     }
+}
+
+/// Counts the request by the limits of its route, once; the error is what a client over one needs to know.
+fn count(
+    request: &Request<'_>,
+    route: &Route,
+    routed: &Routed<'_>,
+    admission: &mut Admission,
+) -> Result<(), Vec<u8>> {
+    if route.limits.is_empty() || admission.counted.is_some() {
+        return Ok(());
+    }
+    let keys = request.limit_keys(route, routed.client.ip);
+    let passed = limit::count(&route.limits, &keys, clock::precise());
+    admission.counted = Some(passed.map_err(|exceeded| limited(route, &exceeded))?);
+    Ok(())
 }
 
 /// What a client that asks for too much needs to know to come back in time.
@@ -279,7 +326,7 @@ fn allow_origins(
         Some(origin) if is_preflight => {
             cors.write_preflight(fields, origin);
             let refusal = Refusal::new(204, "a preflight");
-            Err(Refused { refusal, facts, fields: std::mem::take(fields), route: None })
+            Err(Refused { refusal, facts, fields: std::mem::take(fields), route: None, content: None })
         }
         origin => {
             cors.write(fields, origin);

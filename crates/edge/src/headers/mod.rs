@@ -78,6 +78,18 @@ impl ResponseRules {
         self.dropped.iter().any(|dropped| dropped.eq_ignore_ascii_case(name))
     }
 
+    /// Takes the lines off that the service's would be taken off for.
+    pub(crate) fn filter(&self, lines: &mut Vec<u8>) {
+        if self.dropped.is_empty() {
+            return;
+        }
+        let keeps = |line: &&[u8]| {
+            let name = line.split(|b| *b == b':').next().unwrap_or_default();
+            !std::str::from_utf8(name).is_ok_and(|name| self.drops(name))
+        };
+        *lines = lines.split_inclusive(|b| *b == b'\n').filter(keeps).collect::<Vec<_>>().concat();
+    }
+
     /// Appends the lines that a response gets; `has` tells which fields the service sent.
     pub(crate) fn write(&self, out: &mut Vec<u8>, is_secure: bool, has: impl Fn(&str) -> bool) {
         for field in &self.defaults {

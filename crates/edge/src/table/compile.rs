@@ -4,6 +4,7 @@
 
 use super::paths::Paths;
 use super::{Table, TableError};
+use crate::files::Files;
 use crate::limit;
 use crate::metrics::RouteStats;
 use crate::route::{Action, Redirect, Route, Shared};
@@ -28,10 +29,13 @@ impl Compiler<'_> {
         if !route.path.starts_with('/') {
             return Err(TableError::RelativePath(route.path.clone()));
         }
-        let action = match (&route.policy.redirect, &route.upstream) {
-            (Some(redirect), _) => Action::Redirect(Redirect::new(redirect)),
-            (None, Some(key)) => Action::Forward(find(self.upstreams, || format!("route {}", what()), key)?),
-            (None, None) => return Err(TableError::NoAction(what())),
+        let action = match (&route.policy.redirect, &route.policy.files, &route.upstream) {
+            (Some(redirect), ..) => Action::Redirect(Redirect::new(redirect)),
+            (None, Some(files), _) => Action::Files(Files::new(files)),
+            (None, None, Some(key)) => {
+                Action::Forward(find(self.upstreams, || format!("route {}", what()), key)?)
+            }
+            (None, None, None) => return Err(TableError::NoAction(what())),
         };
         let limit = |key: &String| {
             let found = self.limits.get(key.as_str()).cloned();

@@ -127,7 +127,7 @@ mod tests {
     fn number(all: &[Route], at: Option<usize>) -> Option<usize> {
         match all.get(at?)?.action {
             crate::route::Action::Forward(upstream) => Some(upstream),
-            crate::route::Action::Redirect(_) => None,
+            _ => None,
         }
     }
 

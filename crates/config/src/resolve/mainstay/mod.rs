@@ -1,5 +1,6 @@
 //! `x-mainstay` of a service and of the document.
 
+mod files;
 mod limit;
 mod proxies;
 mod readiness;
@@ -19,6 +20,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 const KEY: &str = "x-mainstay";
+
+pub use files::{is_static, statics};
 
 /// What `x-mainstay` says of a service.
 #[derive(Default)]

@@ -81,6 +81,7 @@ fn policy(node: &Node, path: &KeyPath, sink: &mut Sink) -> RoutePolicy {
         rewrite,
         add_prefix,
         redirect: redirect(node, path, sink),
+        files: None,
         limits: limits(node),
         max_body: node.get_int("max_body").and_then(|n| u64::try_from(n).ok()),
         timeouts: timeouts(node),

@@ -1,0 +1,76 @@
+//! `static:` of a service: its routes become routes of the edge, which serves the files itself.
+
+use super::{KEY, checked, route};
+use crate::diagnostic::{Code, Diagnostic, Sink};
+use crate::node::{KeyPath, Node};
+use crate::shape::MAINSTAY_SERVICE;
+use mainstay_model::{ExternalRoute, Files, Route};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Whether a service is nothing but files.
+pub fn is_static(service: &Node) -> bool {
+    service.at(&[KEY, "static"]).is_some()
+}
+
+/// The routes of all services that are files.
+pub fn statics(
+    tree: &Node,
+    directory: &Path,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    sink: &mut Sink,
+) -> Vec<ExternalRoute> {
+    let mut all = Vec::new();
+    for (name, entry) in tree.entries("services").filter(|(_, entry)| is_static(&entry.node)) {
+        let path = KeyPath::root().key("services").key(name).key(KEY);
+        let Some(node) = checked(&entry.node, &MAINSTAY_SERVICE, &path, sink) else { continue };
+        for key in ["image", "build", "command", "entrypoint"] {
+            if let Some(given) = entry.node.get(key) {
+                let message = format!("`static` needs no `{key}`: the edge serves the files itself");
+                sink.push(Diagnostic::error(Code::Conflict, message).at(given.span).path(path.key("static")));
+            }
+        }
+        let Some(given) = node.get("static") else { continue };
+        let Some(files) = files(given, directory, lookup, &path.key("static"), sink) else { continue };
+        if node.items("routes").is_empty() {
+            let finding =
+                Diagnostic::error(Code::MissingKey, "`routes` is missing here: nobody would see the files");
+            sink.push(finding.at(given.span).path(&path));
+        }
+        for (index, item) in node.items("routes").iter().enumerate() {
+            let read = route::of_service(item, &path.key("routes").index(index), sink);
+            let Some(Route { host, path, policy, .. }) = read else { continue };
+            let policy = mainstay_model::RoutePolicy { files: Some(files.clone()), ..policy };
+            all.push(ExternalRoute { host, path, to: Vec::new(), policy });
+        }
+    }
+    all
+}
+
+fn files(
+    given: &Node,
+    directory: &Path,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    path: &KeyPath,
+    sink: &mut Sink,
+) -> Option<Files> {
+    let root = directory.join(given.get_text("root")?);
+    let mut env = BTreeMap::new();
+    for (index, item) in given.items("env").iter().enumerate() {
+        let Some(name) = item.as_text() else { continue };
+        match lookup(name) {
+            Some(value) => {
+                env.insert(name.to_owned(), value);
+            }
+            None => {
+                let message =
+                    format!("the variable `{name}` is not set: pages keep what stands in its place");
+                let finding = Diagnostic::warning(Code::UnsetVariable, message).about(item);
+                sink.push(finding.path(path.key("env").index(index)));
+            }
+        }
+    }
+    // Without `./`, so that it reads as it is.
+    let root = root.components().collect();
+    Some(Files { root, spa: given.get_flag("spa"), env })
+}

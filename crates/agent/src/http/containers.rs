@@ -3,7 +3,7 @@
 //!
 //! None of it changes what is wanted: the planner sees what came of it and goes on by its own rules.
 
-use super::answer::lines;
+use super::answer::{Asked, lines};
 use super::stacks::known;
 use crate::runtimes::Known;
 use crate::stack::StackHandle;
@@ -70,7 +70,7 @@ pub(super) fn container<'i>(instance: &'i Instance, what: &str) -> Result<&'i st
 pub(super) async fn kill(
     State(agent): Shared,
     Path(name): OfStack,
-    Json(request): Json<SignalRequest>,
+    Asked(request): Asked<SignalRequest>,
 ) -> Result<Json<Vec<String>>, Error> {
     let stack = known(&agent, name)?;
     let mut told = Vec::new();
@@ -91,7 +91,7 @@ pub(super) async fn kill(
 pub(super) async fn pause(
     State(agent): Shared,
     Path(name): OfStack,
-    Json(request): Json<ServicesRequest>,
+    Asked(request): Asked<ServicesRequest>,
 ) -> Result<Json<Vec<String>>, Error> {
     freeze(&agent, name, &request.services, true).await
 }
@@ -99,7 +99,7 @@ pub(super) async fn pause(
 pub(super) async fn unpause(
     State(agent): Shared,
     Path(name): OfStack,
-    Json(request): Json<ServicesRequest>,
+    Asked(request): Asked<ServicesRequest>,
 ) -> Result<Json<Vec<String>>, Error> {
     freeze(&agent, name, &request.services, false).await
 }
@@ -130,7 +130,7 @@ async fn freeze(
 pub(super) async fn remove(
     State(agent): Shared,
     Path(name): OfStack,
-    Json(request): Json<ServicesRequest>,
+    Asked(request): Asked<ServicesRequest>,
 ) -> Result<Json<Vec<String>>, Error> {
     let stack = known(&agent, name)?;
     let ended = |i: &&Instance| {
@@ -148,7 +148,7 @@ pub(super) async fn remove(
 pub(super) async fn top(
     State(agent): Shared,
     Path(name): OfStack,
-    Json(request): Json<ServicesRequest>,
+    Asked(request): Asked<ServicesRequest>,
 ) -> Result<Json<Vec<ProcessesView>>, Error> {
     let stack = known(&agent, name)?;
     let mut views = Vec::new();
@@ -192,7 +192,7 @@ pub(super) async fn port(
 pub(super) async fn image_list(
     State(agent): Shared,
     Path(name): OfStack,
-    Json(request): Json<ServicesRequest>,
+    Asked(request): Asked<ServicesRequest>,
 ) -> Result<Json<Vec<ImageView>>, Error> {
     let stack = known(&agent, name)?;
     let mut views = Vec::new();
@@ -236,7 +236,7 @@ pub(super) async fn volume_list(
 pub(super) async fn wait(
     State(agent): Shared,
     Path(name): OfStack,
-    Json(request): Json<ServicesRequest>,
+    Asked(request): Asked<ServicesRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let mut left = instances(&stack, &request.services)?;
@@ -273,7 +273,7 @@ pub(super) async fn wait(
 pub(super) async fn commit(
     State(agent): Shared,
     Path((name, service)): OfService,
-    Json(request): Json<CommitRequest>,
+    Asked(request): Asked<CommitRequest>,
 ) -> Result<Json<String>, Error> {
     let stack = known(&agent, name)?;
     let instance = chosen(&stack, &service, request.index, false)?;
@@ -302,7 +302,7 @@ async fn docker(agent: &Agent) -> Result<Docker, Error> {
 pub(super) async fn push(
     State(agent): Shared,
     Path(_): OfStack,
-    Json(request): Json<mainstay_api::DeployRequest>,
+    Asked(request): Asked<mainstay_api::DeployRequest>,
 ) -> Result<Response, Error> {
     super::stacks::image_work(agent, request, images::Work::Push).await
 }

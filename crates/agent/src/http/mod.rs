@@ -10,12 +10,16 @@ mod stacks;
 
 use crate::{Agent, Error};
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
+
+/// Bytes of a request at most. A stack of a thousand services has some three million.
+const LARGEST: usize = 64 << 20;
 
 /// Root and the agent's group may use the API; whoever may is as good as root where Docker is concerned.
 const MODE: u32 = 0o660;
@@ -72,6 +76,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, listener: UnixListener, shutdown: C
         .route("/v1/stacks/{stack}/attach/{service}", post(exec::attach))
         .route("/v1/stacks/{stack}/exec", post(exec::exec))
         .route("/v1/stacks/{stack}/run/{service}", post(exec::run))
+        .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(agent);
     let ended = shutdown.clone();
     tokio::select! {

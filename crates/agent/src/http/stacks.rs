@@ -1,6 +1,6 @@
 //! Stacks: what they are, and what is asked of them.
 
-use super::answer::lines;
+use super::answer::{Asked, lines};
 use crate::stack::StackHandle;
 use crate::waiters::{Until, Waiter};
 use crate::{Agent, Error, clock, deploy as deploys, images, preview, view};
@@ -76,7 +76,7 @@ pub(super) async fn show(
 pub(super) async fn plan(
     State(agent): Shared,
     Path(name): Path<StackName>,
-    Json(request): Json<DeployRequest>,
+    Asked(request): Asked<DeployRequest>,
 ) -> Result<Json<PlanView>, Error> {
     let stack = agent.stack(&name).await?;
     Ok(Json(preview::plan(&agent, &stack, request).await?))
@@ -85,7 +85,7 @@ pub(super) async fn plan(
 pub(super) async fn deploy(
     State(agent): Shared,
     Path(name): Path<StackName>,
-    Json(request): Json<DeployRequest>,
+    Asked(request): Asked<DeployRequest>,
 ) -> Result<Response, Error> {
     let stack = agent.stack(&name).await?;
     let (progress, told) = mpsc::unbounded_channel();
@@ -97,7 +97,7 @@ pub(super) async fn deploy(
 pub(super) async fn rollback(
     State(agent): Shared,
     Path(name): Path<StackName>,
-    Json(request): Json<RollbackRequest>,
+    Asked(request): Asked<RollbackRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let (progress, told) = mpsc::unbounded_channel();
@@ -116,7 +116,7 @@ pub(super) async fn cancel(State(agent): Shared, Path(name): Path<StackName>) ->
 pub(super) async fn down(
     State(agent): Shared,
     Path(name): Path<StackName>,
-    Json(request): Json<DownRequest>,
+    Asked(request): Asked<DownRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let (progress, told) = mpsc::unbounded_channel();
@@ -150,7 +150,7 @@ async fn ask(stack: &StackHandle, transition: Transition, until: Until) -> Resul
 pub(super) async fn stop(
     State(agent): Shared,
     Path(name): Path<StackName>,
-    Json(request): Json<ServicesRequest>,
+    Asked(request): Asked<ServicesRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     stack.grace(request.timeout);
@@ -161,7 +161,7 @@ pub(super) async fn stop(
 pub(super) async fn start(
     State(agent): Shared,
     Path(name): Path<StackName>,
-    Json(request): Json<ServicesRequest>,
+    Asked(request): Asked<ServicesRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let services = meant(&agent, &stack, request).await?;
@@ -173,7 +173,7 @@ pub(super) async fn start(
 pub(super) async fn restart(
     State(agent): Shared,
     Path(name): Path<StackName>,
-    Json(request): Json<ServicesRequest>,
+    Asked(request): Asked<ServicesRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     stack.grace(request.timeout);
@@ -199,7 +199,7 @@ pub(super) async fn restart(
 pub(super) async fn pull(
     State(agent): Shared,
     Path(_): Path<StackName>,
-    Json(request): Json<DeployRequest>,
+    Asked(request): Asked<DeployRequest>,
 ) -> Result<Response, Error> {
     image_work(agent, request, images::Work::Pull).await
 }
@@ -207,7 +207,7 @@ pub(super) async fn pull(
 pub(super) async fn build(
     State(agent): Shared,
     Path(_): Path<StackName>,
-    Json(request): Json<DeployRequest>,
+    Asked(request): Asked<DeployRequest>,
 ) -> Result<Response, Error> {
     image_work(agent, request, images::Work::Build).await
 }

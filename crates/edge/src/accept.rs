@@ -7,7 +7,7 @@ use crate::clock::Deadline;
 use crate::h1::Peer;
 use crate::table::Kind;
 use crate::worker::Worker;
-use crate::{h1, tls, tunnel};
+use crate::{h1, proxy, tls, tunnel};
 use rustix::net::SocketFlags;
 use std::future::poll_fn;
 use std::io;
@@ -53,20 +53,45 @@ fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: Sock
         return;
     }
     let open = OpenConnection::new(worker.clone());
-    match worker.table().kind(address) {
-        // While a listener is being closed its address is in no table any more; what waited is HTTP or will
-        // be told so.
-        Some(Kind::Http) | None => {
+    let table = worker.table();
+    // While a listener is being closed its address is in no table any more; what waited is HTTP or will be told so.
+    let kind = table.kind(address).unwrap_or(Kind::Http);
+    if table.proxied.contains(&address) {
+        tokio::task::spawn_local(async move { serve_proxied(open, stream, peer, address, kind).await });
+        return;
+    }
+    match kind {
+        Kind::Http => {
             tokio::task::spawn_local(async move {
                 h1::serve(&open.0, stream, Peer::new(peer, Scheme::Http)).await
             });
         }
-        Some(Kind::Https) => {
+        Kind::Https => {
             tokio::task::spawn_local(async move { tls::serve(&open.0, stream, peer).await });
         }
-        Some(Kind::Tcp(_)) => {
+        Kind::Tcp(_) => {
             tokio::task::spawn_local(async move { tunnel::serve_tcp(&open.0, stream, address).await });
         }
+    }
+}
+
+/// The same behind a load balancer.
+async fn serve_proxied(
+    open: OpenConnection,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    address: SocketAddr,
+    kind: Kind,
+) {
+    let client = match proxy::read(&mut stream).await {
+        Ok(client) => client.unwrap_or(peer),
+        Err(error) => return tracing::debug!(%error, %peer, "a connection without its client"),
+    };
+    // Each has a large state of its own.
+    match kind {
+        Kind::Http => Box::pin(h1::serve(&open.0, stream, Peer::new(client, Scheme::Http))).await,
+        Kind::Https => Box::pin(tls::serve(&open.0, stream, client)).await,
+        Kind::Tcp(_) => Box::pin(tunnel::serve_tcp(&open.0, stream, address)).await,
     }
 }
 

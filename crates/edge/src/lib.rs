@@ -32,6 +32,7 @@ mod metrics;
 mod persist;
 mod pool;
 mod privileges;
+mod proxy;
 mod route;
 mod run;
 mod shared;

@@ -74,6 +74,8 @@ pub(crate) enum Kind {
 pub(crate) struct Table {
     pub(crate) version: u64,
     pub(crate) listeners: Vec<(SocketAddr, Kind)>,
+    /// Those of them where a load balancer says who the client is.
+    pub(crate) proxied: Vec<SocketAddr>,
     pub(crate) upstreams: Vec<Upstream>,
     /// All routes; those of one host stand together.
     pub(crate) routes: Vec<Route>,
@@ -193,6 +195,9 @@ impl Registry {
                 return Err(TableError::DoubleListener(listener.address));
             }
             table.listeners.push((listener.address, kind));
+            if listener.proxied {
+                table.proxied.push(listener.address);
+            }
         }
         let limits = model.limits.iter();
         let compiler = Compiler {

@@ -152,6 +152,9 @@ pub struct EdgeSettings {
     /// `listen: { https: … }`; `None`: port 443 beside 80, else 8443. Listened on only with `tls:`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https: Option<SocketAddr>,
+    /// `listen: { proxy_protocol: … }`: whether a load balancer says who the client is, on both.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proxied: bool,
     /// `tls:`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,

@@ -38,6 +38,9 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What is spoken on it.
     pub kind: ListenerKind,
+    /// Every connection begins with a PROXY header that says who the client is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proxied: bool,
 }
 
 /// What a listener does with a connection.

@@ -126,7 +126,8 @@ fn table(view: &View<'_>, draft: &mut Draft<'_>) -> RouteTable {
     add_settings(view, &mut table, serving);
     if !table.routes.is_empty() {
         let address = serving.release.stack.edge.http.unwrap_or(view.input.http);
-        table.listeners.push(Listener { address, kind: ListenerKind::Http });
+        let proxied = serving.release.stack.edge.proxied;
+        table.listeners.push(Listener { address, kind: ListenerKind::Http, proxied });
     }
     tls::add(view, &mut table, serving);
     table
@@ -173,7 +174,7 @@ fn add_service(
     }
     for (address, inner) in held_ports(serving, service) {
         let upstream = upstream_key(stack, &service.name, inner);
-        table.listeners.push(Listener { address, kind: ListenerKind::Tcp { upstream } });
+        table.listeners.push(Listener { address, kind: ListenerKind::Tcp { upstream }, proxied: false });
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn add(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) 
         return;
     }
     let address = edge.https.unwrap_or_else(|| default_address(view.input.http));
-    table.listeners.push(Listener { address, kind: ListenerKind::Https });
+    table.listeners.push(Listener { address, kind: ListenerKind::Https, proxied: edge.proxied });
     table.tls = certificates(settings, table);
     if settings.redirect {
         for route in &mut table.routes {

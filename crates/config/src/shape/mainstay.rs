@@ -35,7 +35,8 @@ const fn closed(parts: &'static [&'static [Key]]) -> Object {
     Object { parts, required: &[], extensible: false, nullable: false }
 }
 
-static LISTEN: Object = closed(&[&[key("http", Kind::Loose), key("https", Kind::Loose)]]);
+static LISTEN: Object =
+    closed(&[&[key("http", Kind::Loose), key("https", Kind::Loose), key("proxy_protocol", Kind::Flag)]]);
 
 static TLS: Object = closed(&[
     CERTIFICATE,

@@ -33,12 +33,18 @@ pub fn table(version: u64) -> Table {
 
 impl Table {
     pub fn http(mut self, address: SocketAddr) -> Self {
-        self.0.listeners.push(Listener { address, kind: ListenerKind::Http });
+        self.0.listeners.push(Listener { address, kind: ListenerKind::Http, proxied: false });
         self
     }
 
     pub fn https(mut self, address: SocketAddr) -> Self {
-        self.0.listeners.push(Listener { address, kind: ListenerKind::Https });
+        self.0.listeners.push(Listener { address, kind: ListenerKind::Https, proxied: false });
+        self
+    }
+
+    /// The last listener is behind a load balancer.
+    pub fn proxied(mut self) -> Self {
+        self.0.listeners.last_mut().unwrap().proxied = true;
         self
     }
 
@@ -53,7 +59,11 @@ impl Table {
     }
 
     pub fn tcp(mut self, address: SocketAddr, upstream: &str) -> Self {
-        self.0.listeners.push(Listener { address, kind: ListenerKind::Tcp { upstream: upstream.into() } });
+        self.0.listeners.push(Listener {
+            address,
+            kind: ListenerKind::Tcp { upstream: upstream.into() },
+            proxied: false,
+        });
         self
     }
 

@@ -61,6 +61,7 @@ pub fn edge(tree: &Node, directory: &Path, sink: &mut Sink) -> EdgeSettings {
     EdgeSettings {
         http: listen(edge, "http", &path, sink),
         https: listen(edge, "https", &path, sink),
+        proxied: edge.get("listen").is_some_and(|listen| listen.get_flag("proxy_protocol")),
         tls: tls::tls(edge, directory, &path, sink),
         routes: items
             .filter_map(|(i, node)| route::external(node, &path.key("routes").index(i), sink))

@@ -7,7 +7,8 @@ use mainstay_config::{MapSource, Request, load, raw};
 
 fuzz_target!(|text: &str| {
     // In single quotes a YAML scalar holds any line.
-    let quoted: String = text.chars().filter(|c| !c.is_control()).collect::<String>().replace('\'', "''");
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    let quoted = text.replace('\'', "''");
     let stack = format!("services: {{ a: {{ image: '{quoted}', labels: {{ l: '{quoted}' }} }} }}\n");
     let source = MapSource::default().file("/p/compose.yaml", stack).set("A", "a").set("E", "");
     let request = Request { working_dir: "/p".into(), ..Request::default() };

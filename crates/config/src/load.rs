@@ -192,6 +192,14 @@ impl<'a> Loader<'a> {
     pub fn settled(&mut self, tree: Option<&mut Node>) {
         let Some(tree) = tree else { return };
         forget_forms(tree);
+        for kind in ["services", "jobs"] {
+            for (_, entry) in tree.entries_mut(kind) {
+                // An empty server is none, as in Compose.
+                if let Some(Value::List(servers)) = entry.node.get_mut("dns").map(|node| &mut node.value) {
+                    servers.retain(|server| server.as_text() != Some(""));
+                }
+            }
+        }
         if !self.skip.interpolation {
             complete(tree, tree.span, &Kind::Object(&TOP), &KeyPath::root(), &mut self.sink);
         }

@@ -26,9 +26,13 @@ pub fn scalar(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> 
     let found = match kind {
         Kind::Between(..) => return between(node, kind, path, sink),
         Kind::Flag | Kind::Choice | Kind::OptOut | Kind::Switch => flag(node, kind, path, sink),
-        Kind::Whole | Kind::Count | Kind::Integer | Kind::Number | Kind::Real | Kind::Devices => {
-            number(node, kind)
-        }
+        Kind::Whole
+        | Kind::WholeOrFraction
+        | Kind::Count
+        | Kind::Integer
+        | Kind::Number
+        | Kind::Real
+        | Kind::Devices => number(node, kind),
         Kind::Size | Kind::Bytes | Kind::BytesOrFraction | Kind::Mode => amount(node, kind, path, sink),
         _ => text(node, kind, path, sink),
     };
@@ -53,7 +57,7 @@ fn text(node: &Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> Found {
     match (kind, &node.value) {
         (Kind::Text | Kind::TextOrFlag, Value::Text(_)) => Found::Kept,
         (Kind::Scalar, _) | (Kind::TextOrFlag, Value::Bool(_)) => scalar(),
-        (Kind::Loose, Value::Text(_) | Value::Int(_) | Value::Float(_)) => scalar(),
+        (Kind::Loose | Kind::LooseOrNull, Value::Text(_) | Value::Int(_) | Value::Float(_)) => scalar(),
         (Kind::Word(words), Value::Text(text)) if word(node, text, words, path, sink) => Found::Kept,
         (Kind::Word(_), Value::Text(_)) => Found::Reported,
         (Kind::Duration | Kind::Pause, Value::Text(text)) => match units::duration(text) {
@@ -77,17 +81,21 @@ fn number(node: &Node, kind: &Kind) -> Found {
         },
         (_, Value::Int(_)) => Found::Kept,
         // The fraction does not count, as in Compose.
-        (Kind::Number, Value::Float(number)) if number.abs() < 1e15 => Found::Is(Value::Int(*number as i64)),
+        (Kind::Number | Kind::WholeOrFraction, Value::Float(number)) if number.abs() < 1e15 => {
+            Found::Is(Value::Int(*number as i64))
+        }
         (Kind::Whole | Kind::Count | Kind::Integer, Value::Float(number))
             if number.fract() == 0.0 && number.abs() < 1e15 =>
         {
             Found::Is(Value::Int(*number as i64))
         }
         (Kind::Devices, Value::Text(text)) if text.eq_ignore_ascii_case("all") => Found::Is(Value::Int(-1)),
-        (Kind::Whole | Kind::Count | Kind::Devices, Value::Text(text)) => match text.parse() {
-            Ok(number) => Found::Is(Value::Int(number)),
-            Err(_) => Found::Unfit,
-        },
+        (Kind::Whole | Kind::WholeOrFraction | Kind::Count | Kind::Devices, Value::Text(text)) => {
+            match text.parse() {
+                Ok(number) => Found::Is(Value::Int(number)),
+                Err(_) => Found::Unfit,
+            }
+        }
         _ => Found::Unfit,
     }
 }
@@ -140,10 +148,12 @@ fn between(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> boo
 fn expected(kind: &Kind) -> &'static str {
     match kind {
         Kind::Flag | Kind::Choice | Kind::OptOut | Kind::Switch => "`true` or `false`",
-        Kind::Whole | Kind::Count | Kind::Integer | Kind::Between(..) => "a whole number",
+        Kind::Whole | Kind::WholeOrFraction | Kind::Count | Kind::Integer | Kind::Between(..) => {
+            "a whole number"
+        }
         Kind::Real | Kind::Number => "a number",
         Kind::TextOrFlag => "text, `true` or `false`",
-        Kind::Loose => "text or a number",
+        Kind::Loose | Kind::LooseOrNull => "text or a number",
         Kind::Devices => "a number or `all`",
         Kind::Bytes | Kind::BytesOrFraction => "a size in bytes, such as 512m",
         Kind::Mode => "octal permission bits, such as 0440",

@@ -129,17 +129,20 @@ fn object(node: &Node, shape: &Object, form: Form) -> Vec<(String, Printed)> {
 }
 
 /// `None`: what an absent key means, so it is left out.
+#[allow(clippy::too_many_lines)] // One arm a kind.
 fn print(node: &Node, kind: &Kind, form: Form) -> Option<Printed> {
     let printed = match (kind, &node.value) {
-        (Kind::Text | Kind::Word(_) | Kind::Loose | Kind::TextOrFlag, Value::Text(text))
-            if text.is_empty() =>
-        {
+        (
+            Kind::Text | Kind::Word(_) | Kind::Loose | Kind::LooseOrNull | Kind::TextOrFlag,
+            Value::Text(text),
+        ) if text.is_empty() => {
             return None;
         }
         (Kind::OptOut, Value::Bool(true)) => return None,
         (Kind::Flag | Kind::Switch, Value::Bool(false))
         | (
             Kind::Whole
+            | Kind::WholeOrFraction
             | Kind::Between(..)
             | Kind::Number
             | Kind::Integer
@@ -207,7 +210,7 @@ fn map_of(map: &Map, item: &Kind, form: Form) -> Option<Printed> {
     let printed = map.iter().map(|(name, entry)| {
         let value = match (&entry.node, item) {
             // Options without a value are empty text.
-            (node, Kind::Loose) if node.is_null() => Printed::Text(String::new()),
+            (node, Kind::Loose | Kind::LooseOrNull) if node.is_null() => Printed::Text(String::new()),
             (node, _) if node.is_null() => Printed::Null,
             (node, item) => print(node, item, form).unwrap_or_else(|| empty_of(node)),
         };

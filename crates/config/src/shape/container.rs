@@ -25,13 +25,13 @@ pub(super) static CONTAINER: &[Key] = &[
     container("cgroup", Kind::Word(&["host", "private"])),
     container("cpu_count", Kind::Between(0, i64::MAX)),
     container("cpu_percent", Kind::Between(0, 100)),
-    container("cpu_period", Kind::Whole),
-    container("cpu_quota", Kind::Whole),
-    container("cpu_rt_period", Kind::Whole),
-    container("cpu_rt_runtime", Kind::Whole),
+    container("cpu_period", Kind::WholeOrFraction),
+    container("cpu_quota", Kind::WholeOrFraction),
+    container("cpu_rt_period", Kind::WholeOrFraction),
+    container("cpu_rt_runtime", Kind::WholeOrFraction),
     key("cpus", Kind::Real),
     container("cpuset", Kind::Text),
-    key("cpu_shares", Kind::Whole),
+    key("cpu_shares", Kind::WholeOrFraction),
     key("command", Kind::Command),
     container("configs", Kind::List(&GRANT, Identity::GrantTarget(""))),
     not_yet("credential_spec", Kind::Object(&CREDENTIAL_SPEC)),
@@ -66,7 +66,7 @@ pub(super) static CONTAINER: &[Key] = &[
     container("oom_kill_disable", Kind::Flag),
     container("oom_score_adj", Kind::Between(-1000, 1000)),
     container("pid", Kind::Text),
-    key("pids_limit", Kind::Whole),
+    key("pids_limit", Kind::WholeOrFraction),
     box_only("platform", Kind::Text),
     container("privileged", Kind::Flag),
     box_only("pull_policy", Kind::Text),
@@ -78,7 +78,7 @@ pub(super) static CONTAINER: &[Key] = &[
     box_only("shm_size", Kind::BytesOrFraction),
     key("stop_grace_period", Kind::Duration),
     key("stop_signal", Kind::Text),
-    container("storage_opt", OPTIONS),
+    container("storage_opt", Kind::Map(&Kind::LooseOrNull, Names::Any)),
     container("sysctls", LABELS),
     container("tmpfs", ONE_OR_KEYED),
     container("ulimits", ULIMITS),
@@ -194,5 +194,5 @@ static MOUNT_BIND: Object = object(&[&[
 ]]);
 static MOUNT_VOLUME: Object =
     object(&[&[container("labels", LABELS), key("nocopy", Kind::Flag), key("subpath", Kind::Text)]]);
-static MOUNT_TMPFS: Object = object(&[&[key("size", Kind::Bytes), key("mode", Kind::Whole)]]);
+static MOUNT_TMPFS: Object = object(&[&[key("size", Kind::Bytes), key("mode", Kind::WholeOrFraction)]]);
 static MOUNT_IMAGE: Object = object(&[&[key("subpath", Kind::Text)]]);

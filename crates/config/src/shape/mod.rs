@@ -41,6 +41,10 @@ pub enum Kind {
     Between(i64, i64),
     /// A number, not as text, whose fraction does not count.
     Number,
+    /// A number, also as text, whose fraction does not count. 0 is what an absent key means.
+    WholeOrFraction,
+    /// Like `Loose`, where nothing is empty text.
+    LooseOrNull,
     /// A whole number, not as text.
     Integer,
     /// `true` or `false`, not as text.
@@ -253,7 +257,7 @@ impl Kind {
     /// Whether null is a value of its own here.
     pub fn nullable(&self) -> bool {
         match self {
-            Kind::Any | Kind::Command => true,
+            Kind::Any | Kind::Command | Kind::LooseOrNull => true,
             Kind::Object(object) => object.nullable,
             Kind::Short(_, kind) => kind.nullable(),
             _ => false,

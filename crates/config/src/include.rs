@@ -108,7 +108,7 @@ fn variables(loader: &mut Loader<'_>, item: &Node, directory: &Path, own_directo
 /// Puts resources of an included tree below those of a document.
 fn import(loader: &mut Loader<'_>, document: &mut Node, included: Node) {
     let Value::Map(mut included) = included.value else { return };
-    for kind in ["services", "volumes", "networks", "secrets", "configs", "models"] {
+    for kind in ["services", "jobs", "volumes", "networks", "secrets", "configs", "models"] {
         let (Some(entry), Some(key)) = (included.remove(kind), TOP.key(kind)) else { continue };
         let path = KeyPath::root().key(kind);
         let over = match document.as_map_mut().and_then(|map| map.remove(kind)) {

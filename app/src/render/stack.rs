@@ -42,8 +42,9 @@ fn headline(view: &StackView) -> String {
         }
         (whole, ready) => (style::BUSY, format!("{ready} of {whole} services as wanted")),
     };
-    let deploy =
-        view.deploy.as_ref().map(|d| format!(" · {}", style::paint(style::BUSY, d))).unwrap_or_default();
+    let on_trial = || view.back_to.map(|release| format!("on trial, or back to release {release}"));
+    let deploy = view.deploy.clone().or_else(on_trial);
+    let deploy = deploy.map(|d| format!(" · {}", style::paint(style::BUSY, &d))).unwrap_or_default();
     format!("{} · {release} · {}{deploy}\n", style::paint(style::BOLD, &view.name), style::paint(look, state))
 }
 
@@ -185,6 +186,7 @@ mod tests {
             name: StackName::new("shop").unwrap(),
             release: Some(4),
             deploy: None,
+            back_to: None,
             blind: None,
             services: vec![api],
         };

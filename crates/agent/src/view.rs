@@ -51,8 +51,6 @@ pub(crate) async fn stack(agent: &Agent, stack: &StackHandle) -> Result<StackVie
         Seen::Unknown(why) => Some(why.clone()),
         Seen::Known(_) => None,
     });
-    let on_trial =
-        sight.state.watch.as_ref().map(|watch| format!("on trial, or back to release {}", watch.back_to));
     let in_words = deploy.map(|d| match &d.phase {
         Phase::Proving => format!("release {} is being proven", d.to),
         Phase::Switched { .. } => format!("release {} takes over", d.to),
@@ -61,7 +59,8 @@ pub(crate) async fn stack(agent: &Agent, stack: &StackHandle) -> Result<StackVie
     Ok(StackView {
         name: stack.name.clone(),
         release: sight.state.current,
-        deploy: in_words.or(on_trial),
+        deploy: in_words,
+        back_to: sight.state.watch.as_ref().map(|watch| watch.back_to),
         blind,
         services: views,
     })

@@ -51,6 +51,9 @@ pub struct StackView {
     pub release: Option<ReleaseNumber>,
     /// The deploy under way, in words.
     pub deploy: Option<String>,
+    /// The release is on trial since it took over; should it turn out worse, this one is gone back to.
+    #[serde(default)]
+    pub back_to: Option<ReleaseNumber>,
     /// Why what is shown may be old: the runtime could not be seen.
     pub blind: Option<String>,
     /// Its services, by name.

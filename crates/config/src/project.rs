@@ -86,7 +86,7 @@ impl Project {
         let separator =
             if matches!(compatible, Some("1" | "t" | "T" | "true" | "TRUE" | "True")) { "_" } else { "-" };
         let mut images = vec![];
-        for (name, entry) in self.tree.entries("services") {
+        for (name, entry) in self.tree.entries("services").chain(self.tree.entries("jobs")) {
             let given = entry.node.get_text("image").filter(|image| !image.is_empty());
             let own = given.map_or_else(|| format!("{}{separator}{name}", self.name), str::to_owned);
             let hooks = entry.node.items("pre_start").iter().filter_map(|hook| hook.get_text("image"));

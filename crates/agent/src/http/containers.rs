@@ -25,16 +25,34 @@ type Shared = State<Arc<Agent>>;
 type OfStack = Path<StackName>;
 type OfService = Path<(StackName, ServiceName)>;
 
-/// The instances of the services named, or of all; in the order of their names.
-fn instances(stack: &StackHandle, services: &[ServiceName]) -> Result<Vec<Instance>, Error> {
-    let sight = stack.sight.borrow();
-    let all: Vec<_> = sight.observed.all().cloned().collect();
+/// All instances, in the order of their names. As they are now: what the stack's own task saw last may be older than what
+/// was done a moment ago, by us or by others.
+async fn look(agent: &Agent, stack: &StackHandle) -> Result<Vec<Instance>, Error> {
+    let runtimes: Vec<_> = stack.sight.borrow().observed.instances.keys().copied().collect();
+    let mut all = Vec::new();
+    for runtime in runtimes {
+        all.append(&mut match runtime {
+            RuntimeKind::Docker => agent.runtimes.docker().await?.observe(&stack.name).await?,
+            RuntimeKind::Native => agent.runtimes.native.observe(&stack.name).await?,
+        });
+    }
+    all.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(all)
+}
+
+/// Those of the services named, or all.
+async fn instances(
+    agent: &Agent,
+    stack: &StackHandle,
+    services: &[ServiceName],
+) -> Result<Vec<Instance>, Error> {
+    let mut all = look(agent, stack).await?;
     let unknown = services.iter().find(|name| !all.iter().any(|i| i.id.service == **name));
     if let Some(name) = unknown {
         return Err(Error::NoInstance(name.clone()));
     }
-    let wanted = |i: &Instance| services.is_empty() || services.contains(&i.id.service);
-    Ok(all.into_iter().filter(wanted).collect())
+    all.retain(|instance| services.is_empty() || services.contains(&instance.id.service));
+    Ok(all)
 }
 
 /// The `index`-th instance of `service`, counted from 1; with `running`, of those that run.
@@ -74,7 +92,7 @@ pub(super) async fn kill(
 ) -> Result<Json<Vec<String>>, Error> {
     let stack = known(&agent, name)?;
     let mut told = Vec::new();
-    for instance in instances(&stack, &request.services)?.iter().filter(|i| i.is_running()) {
+    for instance in instances(&agent, &stack, &request.services).await?.iter().filter(|i| i.is_running()) {
         match instance.runtime {
             RuntimeKind::Docker => {
                 agent.runtimes.docker().await?.kill(&instance.handle, Some(&request.signal)).await?;
@@ -113,7 +131,7 @@ async fn freeze(
     let stack = known(agent, name)?;
     let subject = |i: &&Instance| if on { i.is_running() } else { i.state == InstanceState::Paused };
     let mut done = Vec::new();
-    for instance in instances(&stack, services)?.iter().filter(subject) {
+    for instance in instances(agent, &stack, services).await?.iter().filter(subject) {
         let container = container(instance, if on { "pause" } else { "unpause" })?;
         let docker = agent.runtimes.docker().await?;
         if on {
@@ -137,7 +155,7 @@ pub(super) async fn remove(
         matches!(i.state, InstanceState::Exited { .. } | InstanceState::Created | InstanceState::Dead)
     };
     let mut removed = Vec::new();
-    for instance in instances(&stack, &request.services)?.iter().filter(ended) {
+    for instance in instances(&agent, &stack, &request.services).await?.iter().filter(ended) {
         let (id, runtime, handle) = (instance.id.clone(), instance.runtime, instance.handle.clone());
         agent.runtimes.remove(&Known { stack: stack.name.clone(), id, runtime, handle }).await?;
         removed.push(instance.name.clone());
@@ -152,7 +170,7 @@ pub(super) async fn top(
 ) -> Result<Json<Vec<ProcessesView>>, Error> {
     let stack = known(&agent, name)?;
     let mut views = Vec::new();
-    for instance in instances(&stack, &request.services)?.iter().filter(|i| i.is_running()) {
+    for instance in instances(&agent, &stack, &request.services).await?.iter().filter(|i| i.is_running()) {
         let processes = agent.runtimes.docker().await?.top(container(instance, "top")?).await?;
         views.push(ProcessesView {
             service: instance.id.service.clone(),
@@ -196,7 +214,7 @@ pub(super) async fn image_list(
 ) -> Result<Json<Vec<ImageView>>, Error> {
     let stack = known(&agent, name)?;
     let mut views = Vec::new();
-    let containers = instances(&stack, &request.services)?;
+    let containers = instances(&agent, &stack, &request.services).await?;
     for instance in containers.iter().filter(|i| i.runtime == RuntimeKind::Docker) {
         let docker = agent.runtimes.docker().await?;
         let (reference, id) = docker.image_of(&instance.handle).await?;
@@ -239,13 +257,16 @@ pub(super) async fn wait(
     Asked(request): Asked<ServicesRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
-    let mut left = instances(&stack, &request.services)?;
+    let mut left = instances(&agent, &stack, &request.services).await?;
     let (tell, told) = mpsc::unbounded_channel();
     let mut sight = stack.sight.clone();
     tokio::spawn(async move {
         loop {
-            let now: Vec<Instance> = sight.borrow_and_update().observed.all().cloned().collect();
+            sight.mark_unchanged();
+            // Who cannot be seen has not ended.
+            let now = look(&agent, &stack).await;
             left.retain(|waited| {
+                let Ok(now) = &now else { return true };
                 let there = now.iter().find(|i| i.id == waited.id);
                 let code = match there.map(|i| &i.state) {
                     Some(InstanceState::Exited { code, .. }) => *code,

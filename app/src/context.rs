@@ -9,7 +9,7 @@ use crate::render;
 use crate::source::Host;
 use crate::terminal::Terminal;
 use mainstay_api::{Client, StackSummary};
-use mainstay_config::{Loaded, Request, Skip, Source};
+use mainstay_config::{Fate, Loaded, Request, Skip, Source, UsedKey};
 use mainstay_model::{ServiceName, Stack, StackName};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -85,29 +85,35 @@ impl Context {
         mainstay_config::load(&request, &Host)
     }
 
-    /// The stack of the files, after its warnings are shown.
+    /// The stack of the files, after its warnings and the keys that are not honoured are shown.
     ///
     /// # Errors
     /// [`Error::Stack`], with every finding.
     pub fn load(&self, services: &[String]) -> Result<Stack, Error> {
-        let loaded = self.read(services);
-        match loaded.stack {
-            Some(stack) => {
-                self.warn(&Findings { diagnostics: loaded.diagnostics, texts: loaded.texts })?;
+        let Loaded { stack, project, diagnostics, texts } = self.read(services);
+        match (stack, project) {
+            (Some(stack), Some(project)) => {
+                let mut keys = mainstay_config::parity(&project, &diagnostics, &texts);
+                keys.retain(|key| key.fate != Fate::Honoured);
+                self.warn(&Findings { diagnostics, texts }, &keys)?;
                 Ok(stack)
             }
-            None => {
-                let Loaded { diagnostics, texts, .. } = loaded;
-                Err(Error::Stack(Box::new(Findings { diagnostics, texts })))
-            }
+            _ => Err(Error::Stack(Box::new(Findings { diagnostics, texts }))),
         }
     }
 
-    fn warn(&self, findings: &Findings) -> Result<(), Error> {
+    /// Keys without effect are one table: each with its lines would bury what happens next. `check` shows them at length.
+    fn warn(&self, findings: &Findings, keys: &[UsedKey]) -> Result<(), Error> {
         if self.quiet || self.json || findings.diagnostics.is_empty() {
             return Ok(());
         }
-        self.remark(&render::diagnostic::all(findings, &self.request.working_dir))
+        let base = &self.request.working_dir;
+        let others = findings.diagnostics.iter().filter(|finding| !finding.is_about_parity());
+        self.remark(&render::diagnostic::some(others, &findings.texts, base))?;
+        match keys {
+            [] => Ok(()),
+            keys => self.remark(&(render::parity::table(keys, &findings.texts, base) + "\n")),
+        }
     }
 
     /// The name of the stack that is meant, even where its file has errors: what runs must be reachable then, too.

@@ -26,7 +26,7 @@ impl Source for Host {
     }
 
     fn is_file(&self, path: &Path) -> bool {
-        path.is_file()
+        path.metadata().is_ok_and(|file| !file.is_dir())
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -6,11 +6,16 @@ use mainstay_config::{Diagnostic, Severity, Span, Texts};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// All findings, with a line at the end that counts the errors. Paths below `base` are shown from there.
+/// All findings. Paths below `base` are shown from there.
 pub fn all(findings: &Findings, base: &Path) -> String {
+    some(findings.diagnostics.iter(), &findings.texts, base)
+}
+
+/// Some findings, in the same form.
+pub fn some<'f>(diagnostics: impl Iterator<Item = &'f Diagnostic>, texts: &Texts, base: &Path) -> String {
     let mut out = String::new();
-    for diagnostic in &findings.diagnostics {
-        out.push_str(&one(diagnostic, &findings.texts, base));
+    for diagnostic in diagnostics {
+        out.push_str(&one(diagnostic, texts, base));
         out.push_str("\n\n");
     }
     out
@@ -37,11 +42,24 @@ fn one(diagnostic: &Diagnostic, texts: &Texts, base: &Path) -> String {
             None => group = group.element(Level::NOTE.message(note.message.as_str())),
         }
     }
+    let also = also(&diagnostic.also);
+    if !also.is_empty() {
+        group = group.element(Level::NOTE.message(also.as_str()));
+    }
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
     groups.insert(0, group);
     Renderer::styled().render(&groups)
+}
+
+/// Which other paths say the same; not all of them, when there are many.
+fn also(paths: &[String]) -> String {
+    match paths {
+        [] => String::new(),
+        [a, b, c, _, _, ..] => format!("the same at {a}, {b}, {c} and {} others", paths.len() - 3),
+        paths => format!("the same at {}", paths.join(", ")),
+    }
 }
 
 fn snippet<'a>(
@@ -67,13 +85,22 @@ fn shown(path: &Path, base: &Path) -> String {
     path.strip_prefix(base).unwrap_or(path).display().to_string()
 }
 
+/// `file:line:column`, the file as seen from `base`.
+pub fn place(span: Span, texts: &Texts, base: &Path) -> Option<String> {
+    let file = shown(&texts.get(span.file)?.path, base);
+    Some(format!("{file}:{}:{}", span.line, span.column))
+}
+
+/// A place for programs.
+pub fn place_json(span: Option<Span>, texts: &Texts) -> Option<Value> {
+    let span = span?;
+    let file = texts.get(span.file)?.path.display().to_string();
+    Some(json!({ "file": file, "line": span.line, "column": span.column }))
+}
+
 /// Findings for programs.
 pub fn json(findings: &Findings) -> Value {
-    let place = |span: Option<Span>| {
-        let span = span?;
-        let file = findings.texts.get(span.file)?.path.display().to_string();
-        Some(json!({ "file": file, "line": span.line, "column": span.column }))
-    };
+    let place = |span: Option<Span>| place_json(span, &findings.texts);
     let one = |d: &Diagnostic| {
         let notes: Vec<Value> =
             d.notes.iter().map(|n| json!({ "message": n.message, "at": place(n.span) })).collect();
@@ -83,6 +110,7 @@ pub fn json(findings: &Findings) -> Value {
             "message": d.message,
             "at": place(d.span),
             "path": d.path,
+            "also": d.also,
             "notes": notes,
             "help": d.help,
         })

@@ -3,6 +3,7 @@
 pub mod diagnostic;
 pub mod error;
 pub mod live;
+pub mod parity;
 pub mod plan;
 pub mod progress;
 pub mod stack;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // All of it is tests.
 
 mod bad_input;
+mod check;
 mod codes;
 mod demo;
 mod help;

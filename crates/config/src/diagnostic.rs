@@ -59,6 +59,8 @@ pub struct Diagnostic {
     pub span: Option<Span>,
     /// Where in the document: `services.api.ports[0]`; empty when the finding is about no key.
     pub path: String,
+    /// Other paths that these words stand at, by an anchor or an `extends`.
+    pub also: Vec<String>,
     /// Remarks: other places involved, where an overridden value came from.
     pub notes: Vec<Note>,
     /// A way out.
@@ -75,6 +77,7 @@ impl Diagnostic {
             message,
             span: None,
             path: String::new(),
+            also: vec![],
             notes: vec![],
             help: None,
         }
@@ -116,6 +119,14 @@ impl Diagnostic {
         self
     }
 
+    /// Whether the other one is about the same words, wherever these stand.
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        let alike = |d: &Self| (d.severity, d.code, d.span, d.path.is_empty());
+        alike(self) == alike(other)
+            && (self.span.is_some() || self.path == other.path)
+            && (&self.message, &self.notes, &self.help) == (&other.message, &other.notes, &other.help)
+    }
+
     /// Sets the way out.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -137,13 +148,17 @@ impl Sink {
     /// print thousands of errors.
     pub const MOST: usize = 200;
 
-    /// Adds a finding; an exact repetition is dropped.
+    /// Adds a finding. One about words that another path was already found to share is that one once more.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let is_error = diagnostic.severity == Severity::Error;
         self.errors += usize::from(is_error);
         self.has_gap |= is_error && diagnostic.code.leaves_gap();
-        if self.found.len() < Self::MOST && !self.found.contains(&diagnostic) {
-            self.found.push(diagnostic);
+        let count = self.found.len();
+        match self.found.iter_mut().find(|known| known.says_the_same_as(&diagnostic)) {
+            Some(known) if known.path == diagnostic.path || known.also.contains(&diagnostic.path) => {}
+            Some(known) => known.also.push(diagnostic.path),
+            None if count < Self::MOST => self.found.push(diagnostic),
+            None => {}
         }
     }
 

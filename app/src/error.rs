@@ -204,7 +204,7 @@ impl Error {
 /// What the agent's codes mean for the exit status, where they mean something of their own.
 fn of_code(code: Option<&str>) -> Option<Exit> {
     Some(match code? {
-        "A0306" | "A0307" => Exit::Busy,
+        "A0306" | "A0307" | "A0311" => Exit::Busy,
         "A0301" | "A0302" | "A0303" | "A0304" | "A0305" => Exit::NotFound,
         // An image that does not exist or cannot be built is the release's fault, not the host's.
         "A0203" | "A0204" => return None,

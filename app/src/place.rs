@@ -27,6 +27,18 @@ fn choose(given: Option<&Path>, is_root: bool, variable: impl Fn(&str) -> Option
     }
 }
 
+/// Everything that the agent and the edge keep in the state directory.
+pub const KEPT: &[&str] = &[
+    "agent.sock",
+    "agent.log",
+    "agent.lock",
+    "journal.db",
+    "journal.db-wal",
+    "journal.db-shm",
+    "edge",
+    "native",
+];
+
 /// The agent's socket.
 pub fn socket(state_dir: &Path) -> PathBuf {
     state_dir.join("agent.sock")

@@ -2,8 +2,8 @@
 
 use mainstay_model::{
     Dependency, DependencyCondition, EdgeSettings, Healthcheck, HostPattern, Mount, MountKind, Network,
-    Readiness, Release, ReleaseNumber, Resources, RestartPolicy, Route, RoutePolicy, Secret, Service,
-    ServiceName, Stack, StackName, Timestamp, Volume,
+    PortRange, Protocol, PublishedPort, Readiness, Release, ReleaseNumber, Resources, RestartPolicy, Route,
+    RoutePolicy, Secret, Service, ServiceName, Stack, StackName, Timestamp, Volume,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -111,6 +111,8 @@ pub trait ServiceExt: Sized {
     /// Carries `version` in its environment, so that two versions differ.
     #[must_use]
     fn version(self, version: u64) -> Self;
+    /// With this TCP port published, one for one.
+    fn publishes(self, port: u16) -> Self;
 }
 
 impl ServiceExt for Service {
@@ -130,6 +132,20 @@ impl ServiceExt for Service {
 
     fn needs(mut self, service: &str, condition: DependencyCondition) -> Self {
         self.depends_on.insert(name(service), Dependency { condition, restart: false, required: true });
+        self
+    }
+
+    fn publishes(mut self, port: u16) -> Self {
+        let port = PortRange { start: port, end: port };
+        let (host_ip, published, target, protocol) = (None, Some(port), port, Protocol::Tcp);
+        self.ports.push(PublishedPort {
+            host_ip,
+            published,
+            target,
+            protocol,
+            name: None,
+            app_protocol: None,
+        });
         self
     }
 

@@ -1,8 +1,9 @@
 //! What must hold after every step, whatever fails.
 
 use crate::world::World;
-use mainstay_model::{InstanceState, Phase, Plan, ReleaseNumber, Seen, StackState, Step};
-use mainstay_plan::Blueprint;
+use mainstay_model::table::RouteTable;
+use mainstay_model::{InstanceState, Phase, Plan, ReleaseNumber, Seen, StackState, Step, Wish};
+use mainstay_plan::{Blueprint, edge_holds_ports};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -127,6 +128,9 @@ pub fn settled(
             None => Ok(()),
         };
     };
+    if state.wish == Wish::Eject {
+        return ejected(world, state, current);
+    }
     for body in world.bodies.values() {
         if current.hash(&body.instance.id.service) != Some(body.instance.hash.as_str()) {
             return broken(format!("{} is an orphan of another release", body.instance.id));
@@ -137,6 +141,29 @@ pub fn settled(
         let copies = world.bodies.values().filter(|b| b.instance.id.service == service.name).count();
         if copies != usize::try_from(service.replicas).unwrap_or(0) {
             return broken(format!("{} has {copies} copies instead of {}", service.name, service.replicas));
+        }
+    }
+    Ok(())
+}
+
+/// Checked when nothing is left to do for a stack that was given to Compose: the edge has nothing, and what publishes
+/// ports is as Compose makes it, whole.
+fn ejected(world: &World, state: &StackState, current: &Blueprint) -> Result<(), Violation> {
+    if world.table != RouteTable::default() {
+        return broken("the edge still has something of a stack that was given away");
+    }
+    for service in
+        current.services().filter(|s| edge_holds_ports(&current.release.stack, s) && !s.ports.is_empty())
+    {
+        let bodies = world.bodies.values().filter(|b| b.instance.id.service == service.name);
+        let (of_compose, ours): (Vec<_>, Vec<_>) = bodies.partition(|b| b.instance.id.release == 0);
+        if let Some(left) = ours.first() {
+            return broken(format!("{} is not as Compose makes it", left.instance.id));
+        }
+        let stopped = state.stopped.contains(&service.name);
+        let made = |b: &&crate::world::Body| stopped || b.instance.state != InstanceState::Created;
+        if of_compose.into_iter().filter(made).count() != usize::try_from(service.replicas).unwrap_or(0) {
+            return broken(format!("{} is not as many as Compose makes", service.name));
         }
     }
     Ok(())

@@ -204,6 +204,7 @@ fn transition_text(transition: &Transition) -> String {
         Transition::Trust => "trust".into(),
         Transition::GoBack { failure, .. } => format!("go back: {}", failure.why),
         Transition::Down { volumes, .. } => if *volumes { "down with volumes" } else { "down" }.into(),
+        Transition::Eject => "eject".into(),
         Transition::Gone => "gone".into(),
         Transition::Stop { services: set } => format!("stop {}", services(set)),
         Transition::Start { services: set, .. } => format!("start {}", services(set)),

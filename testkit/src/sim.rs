@@ -180,6 +180,7 @@ impl Sim {
                 let instances = self.world.bodies.keys().take(1).cloned().collect();
                 Transition::Replace { instances, at: now }
             }
+            (None, Some(_), 5) if self.rng.one_in(3) => Transition::Eject,
             (None, Some(_), 4) => Transition::Begin {
                 to: 1 + u32::try_from(self.rng.below(u64::from(last))).unwrap_or(0),
                 at: now,
@@ -436,7 +437,7 @@ fn stack_of(rng: &mut Rng) -> Vec<Service> {
     }
     let mut beat = fixture::service("beat").needs("api", DependencyCondition::ServiceStarted);
     beat.command = Some(["celery", "-A", "shop", "beat"].map(String::from).to_vec());
-    let mut web = fixture::service("web").routed("*");
+    let mut web = fixture::service("web").routed("*").publishes(80);
     if rng.one_in(2) {
         web = web.needs("api", healthy);
     }

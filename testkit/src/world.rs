@@ -3,8 +3,8 @@
 use crate::Rng;
 use mainstay_model::table::{EdgeStatus, RouteTable};
 use mainstay_model::{
-    Answers, Health, Instance, InstanceId, InstanceState, Observed, RuntimeKind, Seen, Service, StackName,
-    Step, Timestamp,
+    Answers, Health, Instance, InstanceId, InstanceState, MadeByCompose, Observed, RuntimeKind, Seen,
+    Service, StackName, Step, Timestamp,
 };
 use mainstay_plan::{Blueprint, in_rotation};
 use std::collections::{BTreeMap, BTreeSet};
@@ -245,7 +245,11 @@ impl World {
             address: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, self.addresses))),
             port: None,
             published: BTreeMap::new(),
-            compose: None,
+            compose: (id.release == 0).then(|| MadeByCompose {
+                config_hash: String::new(),
+                image: String::new(),
+                holds_ports: !service.ports.is_empty(),
+            }),
         };
         let exclusive = !mainstay_plan::edge_holds_ports(&blueprint.release.stack, service);
         self.bodies.insert(

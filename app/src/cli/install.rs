@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where the program goes.
-const PROGRAM: &str = "/usr/local/bin/mainstay";
+pub const PROGRAM: &str = "/usr/local/bin/mainstay";
 /// Where the unit goes.
 pub const UNIT: &str = "/etc/systemd/system/mainstay.service";
 

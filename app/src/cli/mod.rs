@@ -13,6 +13,7 @@ mod demo;
 mod demo_app;
 mod down;
 mod edge;
+mod eject;
 mod events;
 mod exec;
 mod export;
@@ -93,6 +94,7 @@ Act
   rm                     Remove instances that have ended
   run                    Run a one-off copy of a service
   down                   Remove what the stack made
+  eject                  Give the stack back to Docker Compose
 
 Mainstay
   demo         See it work: no Docker, no root, nothing installed
@@ -183,6 +185,7 @@ enum Command {
     Rm(rm::RmArgs),
     Run(run::RunArgs),
     Down(down::DownArgs),
+    Eject(eject::EjectArgs),
     Demo(demo::DemoArgs),
     Agent(agent::AgentArgs),
     Install(install::InstallArgs),
@@ -311,6 +314,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, Error> {
         Command::Rm(args) => Box::pin(rm::run(args, context)).await,
         Command::Run(args) => Box::pin(run::run(args, context)).await,
         Command::Down(args) => Box::pin(down::run(args, context)).await,
+        Command::Eject(args) => Box::pin(eject::run(args, context)).await,
         Command::Demo(args) => Box::pin(demo::run(args, context)).await,
         Command::Install(args) => install::run(args, context),
         Command::Uninstall(args) => uninstall::run(args, context),

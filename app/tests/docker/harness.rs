@@ -186,10 +186,15 @@ impl Visitor {
         Self { end, thread }
     }
 
+    /// What came of every request.
+    pub fn all(self) -> Vec<Result<String, String>> {
+        self.end.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+
     /// What was answered, every one.
     pub fn answers(self) -> Vec<String> {
-        self.end.store(true, Ordering::Relaxed);
-        let answers = self.thread.join().unwrap();
+        let answers = self.all();
         let total = answers.len();
         let lost: Vec<_> = answers.iter().filter_map(|a| a.as_ref().err()).collect();
         assert!(

@@ -4,6 +4,7 @@
 mod adopt;
 mod commands;
 mod crash;
+mod eject;
 mod harness;
 mod inspect;
 mod loopback;

@@ -60,6 +60,13 @@ pub(crate) async fn down(stack: StackHandle, request: DownRequest, progress: Unb
     }
 }
 
+/// Gives the stack to Docker Compose. Refused before anything is touched where Compose could not run it.
+pub(crate) async fn eject(agent: Arc<Agent>, stack: StackHandle, progress: UnboundedSender<Progress>) {
+    if let Err(error) = begin_eject(&agent, &stack, &progress).await {
+        let _ = progress.send(Progress::Done { outcome: refused(&stack, &error) });
+    }
+}
+
 fn refused(stack: &StackHandle, error: &Error) -> Outcome {
     let release = stack.sight.borrow().state.current;
     Outcome { log: error.log(), code: Some(error.code().into()), ..failed(release, error.whole()) }
@@ -157,6 +164,24 @@ async fn begin_rollback(
         preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);
     let _ = progress.send(Progress::Plan { plan: view });
     start(stack, number, progress).await
+}
+
+async fn begin_eject(
+    agent: &Agent,
+    stack: &StackHandle,
+    progress: &UnboundedSender<Progress>,
+) -> Result<(), Error> {
+    let _turn = turn(stack, false, progress).await?;
+    seen(stack).await?;
+    let Some(current) = current(agent, stack).await? else { return Err(Error::NoStack(stack.name.clone())) };
+    let current = Blueprint::new(current);
+    let obstacles = mainstay_plan::obstacles(&current);
+    if !obstacles.is_empty() {
+        let one = |(service, why): &(&Service, String)| format!("`{}`: {why}", service.name);
+        return Err(Error::NotForCompose(obstacles.iter().map(one).collect::<Vec<_>>().join("; ")));
+    }
+    let waiter = Waiter { until: Until::Ejected, progress: progress.clone() };
+    stack.record(Transition::Eject, Some(waiter)).await
 }
 
 /// Begins, and holds the turn until the deploy has ended.

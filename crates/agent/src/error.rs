@@ -51,6 +51,12 @@ pub enum Error {
     /// The stack is being taken down.
     #[error("the stack is being taken down")]
     GoingDown,
+    /// The stack is no longer ours.
+    #[error("the stack was given to Docker Compose")]
+    Ejected,
+    /// The stack has what Docker Compose cannot run.
+    #[error("Docker Compose cannot run it: {0}")]
+    NotForCompose(String),
     /// The service cannot be had as the file says.
     #[error("service `{service}`: {why}")]
     Service { service: ServiceName, why: String },
@@ -91,6 +97,8 @@ impl Error {
             Self::GoingDown => "A0307",
             Self::Service { .. } => "A0308",
             Self::NoExternal { .. } => "A0309",
+            Self::Ejected => "A0311",
+            Self::NotForCompose(_) => "A0312",
             Self::Ending => "A0107",
             Self::Request(_) => "A0108",
         }

@@ -7,6 +7,7 @@ use mainstay_host::docker::{Creation, Docker, DockerError};
 use mainstay_host::native::Native;
 use mainstay_model::{InstanceId, RuntimeKind, Service, Stack, StackName};
 use mainstay_plan::{Blueprint, edge_holds_ports, reached_ports};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -72,8 +73,11 @@ impl Runtimes {
         match service.runtime() {
             RuntimeKind::Docker => {
                 let image = blueprint.release.images.get(&id.service).map(String::as_str).unwrap_or_default();
-                let edge_holds_ports = edge_holds_ports(stack, service);
-                let reached = &reached_ports(blueprint, service);
+                // One of release 0 is Compose's: nothing reaches it but through its own ports.
+                let as_compose = id.release == 0;
+                let edge_holds_ports = !as_compose && edge_holds_ports(stack, service);
+                let reached = if as_compose { BTreeSet::new() } else { reached_ports(blueprint, service) };
+                let reached = &reached;
                 let instance = id;
                 let creation = Creation {
                     stack,

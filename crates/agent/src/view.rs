@@ -242,6 +242,7 @@ pub(crate) async fn summary(agent: &Agent, stack: &StackHandle) -> Result<StackS
         let running = sight.observed.all().filter(|i| i.is_running()).count();
         let status = match (&sight.state.wish, &sight.state.deploy, sight.state.current) {
             (Wish::Down { .. }, _, _) => "going down".to_owned(),
+            (Wish::Eject, _, _) => "ejected".to_owned(),
             (_, Some(deploy), _) => format!("deploying({})", deploy.to),
             (_, None, None) => "down".to_owned(),
             (_, None, Some(_)) => format!("running({running})"),

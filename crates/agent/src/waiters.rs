@@ -1,7 +1,7 @@
 //! Who waits for the end of what, and when that end has come.
 
 use mainstay_api::{Outcome, Progress};
-use mainstay_model::{Health, InstanceState, Phase, ReleaseNumber, ServiceName, StackState};
+use mainstay_model::{Health, InstanceState, Phase, ReleaseNumber, ServiceName, StackState, Wish};
 use mainstay_plan::Blueprint;
 use std::collections::BTreeSet;
 use tokio::sync::mpsc;
@@ -13,6 +13,8 @@ pub(crate) enum Until {
     Deployed(ReleaseNumber),
     /// Nothing is left of the stack.
     Gone,
+    /// Everything is as Docker Compose would have made it.
+    Ejected,
     /// The services have stopped.
     Stopped(BTreeSet<ServiceName>),
     /// The services run, and their probes have answered one way or the other.
@@ -68,8 +70,11 @@ impl Waiter {
         };
         match &self.until {
             Until::Deployed(_) => None,
-            Until::Gone => (state.current.is_none() && state.wish == mainstay_model::Wish::Up)
+            Until::Gone => (state.current.is_none() && state.wish == Wish::Up)
                 .then(|| done(None, "the stack is down".into())),
+            // Asked at rest only: nothing is left to be done.
+            Until::Ejected => (state.wish == Wish::Eject && state.leaving.is_empty())
+                .then(|| done(state.current, "the stack is Docker Compose's".into())),
             Until::Stopped(services) => {
                 of(services).iter().all(|i| ended(&i.state)).then(|| done(state.current, "stopped".into()))
             }

@@ -71,6 +71,8 @@ pub enum Wish {
     Up,
     /// Remove its instances and networks, and its volumes where asked.
     Down { volumes: bool },
+    /// Leave it as Docker Compose would have made it, and alone from then on.
+    Eject,
 }
 
 /// The move from one release to another.
@@ -147,6 +149,8 @@ pub enum Transition {
     Down { volumes: bool, at: Timestamp },
     /// Nothing is left of it.
     Gone,
+    /// A command asked for the stack to be given to Docker Compose.
+    Eject,
     /// A command stopped services.
     Stop { services: BTreeSet<ServiceName> },
     /// A command started services again.

@@ -39,6 +39,9 @@ pub fn apply(state: &StackState, transition: &Transition) -> StackState {
                 next.current = deploy.from.filter(|_| !switched).or(Some(deploy.to));
             }
         }
+        // A deploy under way has no place here: who asks waits for its end.
+        Transition::Eject if next.deploy.is_none() => (next.wish, next.watch) = (Wish::Eject, None),
+        Transition::Eject => {}
         Transition::Gone => next = StackState { generation: next.generation, ..StackState::default() },
         Transition::Stop { services } => next.stopped.extend(services),
         Transition::Start { services, at } => {

@@ -13,6 +13,7 @@ mod dependency;
 mod deploy;
 mod down;
 mod draft;
+mod eject;
 mod journal;
 mod leave;
 mod proof;
@@ -28,6 +29,7 @@ mod watch;
 pub use adopt::in_rotation;
 pub use backoff::{CRASH_LOOP, restart_delay};
 pub use blueprint::Blueprint;
+pub use eject::obstacles;
 pub use journal::apply;
 pub use route::{drain_grace, reached_ports, upstream_key};
 pub use strategy::{Strategy, edge_holds_ports, strategy};
@@ -50,6 +52,7 @@ pub fn next(input: &Input<'_>) -> Plan {
     }
     match (&input.state.wish, &input.state.deploy) {
         (Wish::Down { volumes }, _) => down::advance(&view, &mut draft, *volumes),
+        (Wish::Eject, _) => eject::advance(&view, &mut draft),
         (Wish::Up, Some(deploy)) => match &deploy.phase {
             Phase::Proving => deploy::prove(&view, &mut draft, deploy),
             Phase::Switched { .. } => deploy::settle(&view, &mut draft, deploy),

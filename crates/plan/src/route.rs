@@ -1,14 +1,14 @@
 //! The stack's part of the edge's table: who gets requests, who finishes, who is waited for.
 
-use crate::Blueprint;
 use crate::draft::Draft;
 use crate::strategy::edge_holds_ports;
 use crate::tls;
 use crate::view::View;
+use crate::{Blueprint, eject};
 use mainstay_model::table::{Draining, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
 use mainstay_model::{
     HostPattern, Instance, Probe, Protocol, Readiness, Redirect, Route, RoutePolicy, RuntimeKind, Service,
-    ServiceName, Site, StackName, Step, Timestamp,
+    ServiceName, Site, StackName, Step, Timestamp, Wish,
 };
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -89,7 +89,7 @@ fn ports(blueprint: &Blueprint, service: &Service) -> BTreeSet<u16> {
 }
 
 /// Published TCP ports that the edge listens on: where, and the port inside.
-fn held_ports<'b>(
+pub(crate) fn held_ports<'b>(
     blueprint: &'b Blueprint,
     service: &'b Service,
 ) -> impl Iterator<Item = (SocketAddr, u16)> + use<'b> {
@@ -118,7 +118,8 @@ fn table(view: &View<'_>, draft: &mut Draft<'_>) -> RouteTable {
             }
         }
     }
-    let Some(serving) = view.serving() else { return table };
+    let given_away = view.state().wish == Wish::Eject && eject::is_done(view);
+    let Some(serving) = view.serving().filter(|_| !given_away) else { return table };
     for service in serving.services() {
         add_service(view, draft, &mut table, serving, service);
     }
@@ -169,7 +170,8 @@ fn add_service(
     // Until a container that Compose made has gone, its ports are the Engine's.
     let taken =
         |i: &&Instance| i.compose.as_ref().is_some_and(|made| made.holds_ports) && !crate::leave::ended(i);
-    if view.instances(&service.name).iter().any(taken) {
+    let given_up = view.state().wish == Wish::Eject && eject::gives_up_ports(view, service);
+    if given_up || view.instances(&service.name).iter().any(taken) {
         return;
     }
     for (address, inner) in held_ports(serving, service) {
@@ -255,9 +257,10 @@ fn targets(view: &View<'_>, serving: &Blueprint, service: &Service, port: u16) -
 }
 
 /// Instances that should leave but still take requests, when nothing that stays could take them: the new ones failed
-/// between their proof and the switch. Better the old than nobody. Not where leaving is the point: a swap, a stop.
+/// between their proof and the switch. Better the old than nobody. Not where leaving is the point: a swap, a stop, an eject.
 fn still_taking(view: &View<'_>, service: &Service, port: u16) -> Vec<Target> {
-    let swapping = view.state().deploy.as_ref().is_some_and(|d| d.swapping.contains_key(&service.name));
+    let swapping = view.state().deploy.as_ref().is_some_and(|d| d.swapping.contains_key(&service.name))
+        || view.state().wish == Wish::Eject;
     let Some(table) =
         view.input.observed.table.as_ref().filter(|_| !swapping && !view.is_stopped(&service.name))
     else {

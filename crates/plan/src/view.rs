@@ -67,10 +67,10 @@ impl<'a> View<'a> {
     /// The release whose instances take traffic.
     pub fn serving(&self) -> Option<&'a Blueprint> {
         match (&self.state().wish, &self.state().deploy) {
-            (Wish::Down { .. }, _) => None,
+            (Wish::Down { .. }, _) | (Wish::Eject, Some(_)) => None,
             (Wish::Up, Some(Deploy { to, phase: Phase::Switched { .. }, .. })) => self.blueprint(Some(*to)),
             (Wish::Up, Some(deploy)) => self.blueprint(deploy.from),
-            (Wish::Up, None) => self.blueprint(self.state().current),
+            (Wish::Up | Wish::Eject, None) => self.blueprint(self.state().current),
         }
     }
 

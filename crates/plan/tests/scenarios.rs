@@ -161,3 +161,14 @@ fn a_release_that_was_asked_for_again_is_no_reason_to_leave_a_service_it_did_not
     scenario.up([db(), api(1, 1), beat(2)]);
     assert_eq!(scenario.state.current, Some(2), "{}", scenario.story());
 }
+
+#[test]
+fn a_stack_that_is_given_to_compose_changes_what_publishes_ports_alone() {
+    let mut scenario = Scenario::default();
+    scenario.up([db(), api(1, 1), service("web").publishes(80).version(1)]);
+    scenario.up([db(), api(1, 1), service("web").publishes(80).version(2)]);
+    scenario.forget_story();
+    scenario.command(Transition::Eject);
+    assert!(scenario.plan().steps.is_empty());
+    assert_snapshot!(scenario.story());
+}

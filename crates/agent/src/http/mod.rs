@@ -51,6 +51,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, listener: UnixListener, shutdown: C
         .route("/v1/stacks/{stack}/rollback", post(stacks::rollback))
         .route("/v1/stacks/{stack}/cancel", post(stacks::cancel))
         .route("/v1/stacks/{stack}/down", post(stacks::down))
+        .route("/v1/stacks/{stack}/eject", post(stacks::eject))
         .route("/v1/stacks/{stack}/stop", post(stacks::stop))
         .route("/v1/stacks/{stack}/start", post(stacks::start))
         .route("/v1/stacks/{stack}/restart", post(stacks::restart))

@@ -124,6 +124,13 @@ pub(super) async fn down(
     Ok(lines(told))
 }
 
+pub(super) async fn eject(State(agent): Shared, Path(name): Path<StackName>) -> Result<Response, Error> {
+    let stack = known(&agent, name)?;
+    let (progress, told) = mpsc::unbounded_channel();
+    tokio::spawn(deploys::eject(agent, stack, progress));
+    Ok(lines(told))
+}
+
 /// The services meant: those named, or all of the stack.
 async fn meant(
     agent: &Agent,

@@ -28,6 +28,7 @@ impl Task {
         match (transition, deploy) {
             (
                 Transition::Begin { .. }
+                | Transition::Eject
                 | Transition::Stop { .. }
                 | Transition::Start { .. }
                 | Transition::Replace { .. },
@@ -35,8 +36,15 @@ impl Task {
             ) => {
                 return Err(Error::Busy(to));
             }
-            (Transition::Begin { .. } | Transition::Start { .. }, None) if self.state.wish != Wish::Up => {
+            (Transition::Begin { .. } | Transition::Eject | Transition::Start { .. }, None)
+                if matches!(self.state.wish, Wish::Down { .. }) =>
+            {
                 return Err(Error::GoingDown);
+            }
+            (Transition::Stop { .. } | Transition::Start { .. } | Transition::Replace { .. }, None)
+                if self.state.wish == Wish::Eject =>
+            {
+                return Err(Error::Ejected);
             }
             _ => {}
         }

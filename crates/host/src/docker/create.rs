@@ -30,7 +30,7 @@ pub struct Creation<'a> {
     pub stack: &'a Stack,
     /// Its service.
     pub service: &'a Service,
-    /// Which copy.
+    /// Which copy. One of release 0 is made as Docker Compose makes it: without labels of ours.
     pub instance: &'a InstanceId,
     /// Name of the container.
     pub name: &'a str,
@@ -67,8 +67,15 @@ impl Docker {
     pub async fn create(&self, wanted: &Creation<'_>) -> Result<String, DockerError> {
         let Creation { stack, service, instance, name, number, hash, image, edge_holds_ports, reached } =
             *wanted;
+        // One of release 0 is as Compose makes it, without labels of ours.
+        let (as_compose, id) = (instance.release == 0, instance.to_string());
+        let claim = if as_compose {
+            (labels::SERVICE, service.name.as_str())
+        } else {
+            (labels::INSTANCE, id.as_str())
+        };
         match self.inspect(name).await {
-            Ok(there) => return there.claimed_by(name, (labels::INSTANCE, &instance.to_string()), stack),
+            Ok(there) => return there.claimed_by(name, claim, stack),
             Err(DockerError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -86,7 +93,9 @@ impl Docker {
         let config_hash = self.config_hash(stack, service).await?;
         let identity = Identity { number, oneoff: false, hash: &config_hash, image };
         draft.body.labels = labels::of_container(stack, service, &identity);
-        draft.body.labels.extend(labels::of_instance(instance, hash));
+        if !as_compose {
+            draft.body.labels.extend(labels::of_instance(instance, hash));
+        }
         if !ports.held.is_empty() {
             draft.body.labels.insert(labels::EDGE_PORTS.to_owned(), ports.held.join(","));
         }

@@ -169,7 +169,7 @@ impl<'a> Loader<'a> {
     fn stack(&mut self, project: &Project) -> Option<mainstay_model::Stack> {
         let lookup = |name: &str| self.env.get(name);
         standing::report(project, &mut self.sink);
-        let stack = resolve::stack(project, &lookup, &mut self.sink)?;
+        let stack = resolve::stack(project, &lookup, self.env.source(), &mut self.sink)?;
         cross::conflicts(&stack, &project.tree, &mut self.sink);
         (self.sink.errors() == 0).then_some(stack)
     }

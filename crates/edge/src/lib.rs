@@ -9,6 +9,7 @@
 //! - [`listen::bind`] makes the sockets the agent passes to it.
 
 mod accept;
+mod access;
 mod access_log;
 mod balance;
 mod buffer;

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing about other routes and about connections.
 
+use crate::access::Access;
 use crate::client::Scheme;
 use crate::clock::{self, Millis, NEVER};
 use crate::files::Files;
@@ -30,6 +31,8 @@ pub(crate) struct Route {
     pub(crate) add_prefix: Option<Box<[u8]>>,
     pub(crate) site: Arc<Site>,
     pub(crate) limits: Box<[Arc<limit::InForce>]>,
+    /// Who may use it; mostly everybody.
+    pub(crate) access: Option<Arc<Access>>,
     /// What is done to header fields and bodies; mostly nothing.
     pub(crate) request: Option<Box<RequestRules>>,
     pub(crate) response: Option<Box<ResponseRules>>,
@@ -44,6 +47,7 @@ pub(crate) struct Route {
 pub(crate) struct Shared {
     pub(crate) site: Arc<Site>,
     pub(crate) limits: Vec<Arc<limit::InForce>>,
+    pub(crate) access: Option<Arc<Access>>,
     pub(crate) stats: Arc<RouteStats>,
 }
 
@@ -116,7 +120,7 @@ impl Route {
         settings: &mainstay_model::Site,
         shared: Shared,
     ) -> Self {
-        let Shared { site, limits, stats } = shared;
+        let Shared { site, limits, access, stats } = shared;
         let bytes = |text: &String| text.as_bytes().into();
         let rewrite = policy.rewrite.as_ref().map(bytes).or(policy.strip_prefix.then(|| b"/"[..].into()));
         Self {
@@ -130,7 +134,8 @@ impl Route {
             add_prefix: policy.add_prefix.as_ref().map(bytes),
             site,
             limits: limits.into(),
-            request: RequestRules::new(&policy.request_headers),
+            access,
+            request: RequestRules::new(policy, settings),
             response: ResponseRules::new(policy, settings),
             max_body: policy.max_body.unwrap_or(u64::MAX),
             timeouts: policy.timeouts.into(),
@@ -247,7 +252,7 @@ pub(crate) mod tests {
     pub(crate) fn route(path: &str, policy: RoutePolicy, upstream: usize) -> Route {
         let site = mainstay_model::Site::default();
         let stats = Arc::new(RouteStats::new("s", "*", path, 1));
-        let shared = Shared { site: Arc::default(), limits: Vec::new(), stats };
+        let shared = Shared { site: Arc::default(), limits: Vec::new(), access: None, stats };
         Route::new(path, &policy, Action::Forward(upstream), &site, shared)
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Knows nothing about who changes it; see [`crate::control`].
 
+use crate::access::Memory;
 use crate::access_log;
 use crate::clock::{Millis, NEVER};
 use crate::table::{Registry, Table};
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) tls: Tls,
     pub(crate) log: access_log::Writer,
+    /// What was found out about who may use routes.
+    pub(crate) access: Memory,
     /// Answers without an upstream.
     pub(crate) unrouted: Arc<UpstreamState>,
     /// Requests and connections now held, over all upstreams.
@@ -41,6 +44,7 @@ impl Shared {
             registry: Registry::new(workers),
             tls,
             log: access_log::Writer::default(),
+            access: Memory::default(),
             unrouted: Arc::new(UpstreamState::new(UNROUTED, workers)),
             held: AtomicUsize::new(0),
             epoch: AtomicU64::new(0),

@@ -17,9 +17,15 @@ pub(crate) struct Site {
 impl Site {
     /// The site of `stack`.
     pub(crate) fn new(stack: &str, settings: &mainstay_model::Site) -> Self {
-        // Headers and compression become part of each route.
-        let mainstay_model::Site { trusted_proxies, origin_lock, access_log, headers: _, compress: _ } =
-            settings;
+        // Headers, compression and access become part of each route.
+        let mainstay_model::Site {
+            trusted_proxies,
+            origin_lock,
+            access_log,
+            headers: _,
+            compress: _,
+            access: _,
+        } = settings;
         let log = access_log.as_ref().map(|settings| Arc::new(AccessLog::new(stack, settings)));
         Self { trust: Trust::new(trusted_proxies), origin_lock: *origin_lock, log }
     }

@@ -4,6 +4,7 @@
 //! Knows nothing about files, sockets, processes, clocks or randomness. Everything here is plain data that
 //! serialises, compares and clones.
 
+mod access;
 mod access_log;
 mod as_written;
 mod config_hash;
@@ -34,6 +35,7 @@ mod time;
 mod tls;
 mod trust;
 
+pub use access::{Access, Asked, BasicAuth, ForwardAuth, Jwt, JwtKeys, NetworkRule, Webhook, WebhookSender};
 pub use access_log::{AccessLog, LogFormat};
 pub use as_written::{AsWritten, WrittenCheck};
 pub use config_hash::{ConfigHash, ConfigPiece, sha256};

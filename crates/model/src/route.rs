@@ -1,6 +1,6 @@
 //! Which requests a service gets.
 
-use crate::{Compression, Cors, Files, HeaderRules};
+use crate::{Access, Compression, Cors, Files, HeaderRules, Site};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -132,6 +132,9 @@ pub struct RoutePolicy {
     /// Cookies get `Secure`, `HttpOnly` and `SameSite=Lax` where they say nothing of the kind.
     #[serde(skip_serializing_if = "is_default")]
     pub harden_cookies: bool,
+    /// Who may use it; the site's rules when absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub access: Option<Choice<Access>>,
 }
 
 /// Something that can be switched off.
@@ -155,6 +158,15 @@ pub struct RequestHeaders {
 }
 
 impl RoutePolicy {
+    /// Who may use it, where it is a route of `site`.
+    pub fn access_within<'a>(&'a self, site: &'a Site) -> Option<&'a Access> {
+        match &self.access {
+            Some(Choice::Off) => None,
+            Some(Choice::On(access)) => Some(access),
+            None => site.access.as_ref(),
+        }
+    }
+
     /// Whether the edge answers by itself.
     pub fn is_answered_here(&self) -> bool {
         self.redirect.is_some() || self.files.is_some()

@@ -1,7 +1,7 @@
 //! What the edge does for all routes of one stack.
 
 use crate::route::is_default;
-use crate::{AccessLog, Compression, HeaderRules, TrustedProxy};
+use crate::{Access, AccessLog, Compression, HeaderRules, TrustedProxy};
 use serde::{Deserialize, Serialize};
 
 /// The settings of one stack that count for each of its routes.
@@ -21,4 +21,7 @@ pub struct Site {
     /// Compression.
     #[serde(skip_serializing_if = "is_default")]
     pub compress: Option<Compression>,
+    /// Who may use its routes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub access: Option<Access>,
 }

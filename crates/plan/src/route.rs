@@ -7,8 +7,8 @@ use crate::view::View;
 use crate::{Blueprint, eject};
 use mainstay_model::table::{Draining, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
 use mainstay_model::{
-    HostPattern, Instance, Probe, Protocol, Readiness, Redirect, Route, RoutePolicy, RuntimeKind, Service,
-    ServiceName, Site, StackName, Step, Timestamp, Wish,
+    Access, Asked, Choice, HostPattern, Instance, Probe, Protocol, Readiness, Redirect, Route, RoutePolicy,
+    RuntimeKind, Service, ServiceName, Site, Stack, StackName, Step, Timestamp, Wish,
 };
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -85,7 +85,32 @@ fn ports(blueprint: &Blueprint, service: &Service) -> BTreeSet<u16> {
     let main = main_port(service);
     let passing = service.routes.iter().filter(|r| r.policy.redirect.is_none());
     let routed = passing.filter_map(move |r| r.port.or(main));
-    routed.chain(held_ports(blueprint, service).map(|(_, target)| target)).collect()
+    let asked = asked(&blueprint.release.stack).filter(|(name, _)| *name == service.name.as_str());
+    let asked = asked.map(|(_, port)| port);
+    routed.chain(held_ports(blueprint, service).map(|(_, target)| target)).chain(asked).collect()
+}
+
+/// Hosts and ports that the edge itself asks who may use a route. Some of the hosts may be services.
+fn asked(stack: &Stack) -> impl Iterator<Item = (&str, u16)> {
+    let of_services = stack.services.values().flat_map(|service| &service.routes).map(|route| &route.policy);
+    let policies = of_services.chain(stack.edge.routes.iter().map(|route| &route.policy));
+    let own = policies.filter_map(|policy| match &policy.access {
+        Some(Choice::On(access)) => Some(access),
+        Some(Choice::Off) | None => None,
+    });
+    own.chain(&stack.edge.site.access).flat_map(Access::asked).filter_map(Asked::service_and_port)
+}
+
+/// Rules that name upstreams where they ask services of the stack.
+fn with_upstreams(stack: &Stack, access: &Access) -> Access {
+    let mut access = access.clone();
+    for asked in access.asked_mut() {
+        let named =
+            asked.service_and_port().filter(|(host, _)| stack.services.keys().any(|s| s.as_str() == *host));
+        let named = named.and_then(|(host, port)| Some((ServiceName::new(host.to_owned()).ok()?, port)));
+        asked.upstream = named.map(|(service, port)| upstream_key(&stack.name, &service, port));
+    }
+    access
 }
 
 /// Published TCP ports that the edge listens on: where, and the port inside.
@@ -164,7 +189,7 @@ fn add_service(
             upstream,
             site: stack.to_string(),
             https: None,
-            policy: in_table(stack, &route.policy),
+            policy: in_table(&serving.release.stack, &route.policy),
         });
     }
     // Until a container that Compose made has gone, its ports are the Engine's.
@@ -195,7 +220,7 @@ fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
             upstream: (!is_answered_here).then_some(key),
             site: view.input.stack.to_string(),
             https: None,
-            policy: in_table(view.input.stack, &route.policy),
+            policy: in_table(&serving.release.stack, &route.policy),
         });
     }
 }
@@ -204,7 +229,8 @@ fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
 fn add_settings(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
     let edge = &serving.release.stack.edge;
     if edge.site != Site::default() {
-        table.sites.insert(view.input.stack.to_string(), edge.site.clone());
+        let access = edge.site.access.as_ref().map(|access| with_upstreams(&serving.release.stack, access));
+        table.sites.insert(view.input.stack.to_string(), Site { access, ..edge.site.clone() });
     }
     let named = |name: &String| limit_key(view.input.stack, name);
     table.limits = edge.limits.iter().map(|(name, limit)| (named(name), limit.clone())).collect();
@@ -215,9 +241,13 @@ fn limit_key(stack: &StackName, name: &str) -> String {
 }
 
 /// A policy with its names as the table has them, where other stacks' names are too.
-fn in_table(stack: &StackName, policy: &RoutePolicy) -> RoutePolicy {
-    let limits = policy.limits.iter().map(|name| limit_key(stack, name)).collect();
-    RoutePolicy { limits, ..policy.clone() }
+fn in_table(stack: &Stack, policy: &RoutePolicy) -> RoutePolicy {
+    let limits = policy.limits.iter().map(|name| limit_key(&stack.name, name)).collect();
+    let access = policy.access.as_ref().map(|access| match access {
+        Choice::On(access) => Choice::On(with_upstreams(stack, access)),
+        Choice::Off => Choice::Off,
+    });
+    RoutePolicy { limits, access, ..policy.clone() }
 }
 
 /// `www: redirect`: the route that sends the other of the two names here.
@@ -234,7 +264,7 @@ fn www(stack: &StackName, route: &Route) -> Option<TableRoute> {
         upstream: None,
         site: stack.to_string(),
         https: None,
-        policy: RoutePolicy { redirect: Some(redirect), ..RoutePolicy::default() },
+        policy: RoutePolicy { redirect: Some(redirect), access: Some(Choice::Off), ..RoutePolicy::default() },
     })
 }
 

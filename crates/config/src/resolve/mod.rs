@@ -17,12 +17,21 @@ mod top;
 
 use crate::diagnostic::{Code, Diagnostic, Sink, Span};
 use crate::node::{KeyPath, Node};
+use crate::paths;
 use crate::project::Project;
+use crate::source::Source;
 use mainstay_model::{ServiceName, Stack, StackName};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Resolves a stack. `None` when not even its name or a service's can be used; other mistakes are only reported.
-pub fn stack(project: &Project, lookup: &dyn Fn(&str) -> Option<String>, sink: &mut Sink) -> Option<Stack> {
+pub fn stack(
+    project: &Project,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    source: &dyn Source,
+    sink: &mut Sink,
+) -> Option<Stack> {
+    let reader = Reader { directory: &project.directory, source };
     let name = match StackName::new(project.name.clone()) {
         Ok(name) => name,
         Err(error) => {
@@ -37,14 +46,14 @@ pub fn stack(project: &Project, lookup: &dyn Fn(&str) -> Option<String>, sink: &
             providers.insert(name, provider);
             continue;
         }
-        let mut cx = Cx { node: &entry.node, path, key_span: entry.key_span, project, sink };
+        let mut cx = Cx { node: &entry.node, path, key_span: entry.key_span, project, reader, sink };
         if let Some(service) = service::service(name, &mut cx) {
             services.insert(service.name.clone(), service);
         }
     }
     let tree = &project.tree;
-    let mut edge = mainstay::edge(tree, &project.directory, sink);
-    edge.routes.extend(mainstay::statics(tree, &project.directory, lookup, sink));
+    let mut edge = mainstay::edge(tree, reader, sink);
+    edge.routes.extend(mainstay::statics(tree, reader, lookup, sink));
     let names: Vec<_> = services.keys().cloned().collect();
     for service in services.values_mut() {
         service.depends_on.retain(|name, _| names.contains(name));
@@ -73,7 +82,29 @@ struct Cx<'a> {
     path: KeyPath,
     key_span: Span,
     project: &'a Project,
+    reader: Reader<'a>,
     sink: &'a mut Sink,
+}
+
+/// Files that hold values which a stack file only names.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    directory: &'a Path,
+    source: &'a dyn Source,
+}
+
+impl Reader<'_> {
+    /// The text of the file that `node` names; reports when it cannot be read.
+    fn text(&self, node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<String> {
+        let file = paths::absolute(self.directory, node.as_text()?, None);
+        let read = self.source.read(&file).map_err(|error| error.to_string());
+        let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not text".to_owned()));
+        let fail = |error| {
+            let message = format!("{} cannot be read: {error}", file.display());
+            sink.push(Diagnostic::error(Code::Unreadable, message).about(node).path(path));
+        };
+        text.map_err(fail).ok()
+    }
 }
 
 impl<'a> Cx<'a> {

@@ -20,6 +20,7 @@ pub static MAINSTAY_TOP: Object = closed(&[&[
 
 /// `x-mainstay: edge:`.
 pub static EDGE: Object = closed(&[&[
+    key("access", ACCESS),
     key("access_log", Kind::Short(Short::Under("format"), &Kind::Object(&ACCESS_LOG))),
     key("compress", COMPRESS),
     key("headers", HEADERS),
@@ -82,6 +83,7 @@ static EXTERNAL_ROUTE: Object =
 
 /// What routes have, wherever they lead.
 const ANY_ROUTE: &[Key] = &[
+    key("access", ACCESS),
     key("add_prefix", Kind::Text),
     key("compress", COMPRESS),
     key("cookies", Kind::Word(&["harden"])),
@@ -100,6 +102,62 @@ const ANY_ROUTE: &[Key] = &[
     key("weight", Kind::Count),
     key("when", Kind::Object(&CONDITIONS)),
 ];
+
+const ACCESS: Kind = Kind::Short(Short::Under("for"), &Kind::Object(&ACCESS_RULES));
+
+static ACCESS_RULES: Object = closed(&[&[
+    key("basic", Kind::Object(&BASIC)),
+    key("for", Kind::Word(&["everybody"])),
+    key("forward", Kind::Short(Short::Under("to"), &Kind::Object(&FORWARD))),
+    key("jwt", Kind::Object(&JWT)),
+    key("networks", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+    key("webhook", Kind::Object(&WEBHOOK)),
+]]);
+
+static BASIC: Object = closed(&[&[
+    key("file", Kind::Text),
+    key("realm", Kind::Text),
+    key("users", Kind::Map(&Kind::Text, Names::Any)),
+]]);
+
+static FORWARD: Object = Object {
+    parts: &[&[
+        key("headers", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+        key("timeout", Kind::Duration),
+        key("to", Kind::Text),
+    ]],
+    required: &["to"],
+    extensible: false,
+    nullable: false,
+};
+
+static JWT: Object = closed(&[&[
+    key(
+        "algorithm",
+        Kind::Word(&[
+            "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
+            "ES384", "EdDSA",
+        ]),
+    ),
+    key("audience", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+    key("claims", Kind::Map(&Kind::Text, Names::Any)),
+    key("issuer", Kind::Text),
+    key("jwks", Kind::Text),
+    key("key", SECRET),
+    key("leeway", Kind::Duration),
+]]);
+
+static WEBHOOK: Object = closed(&[&[
+    key("github", Kind::OneOrList(&SECRET, Identity::None)),
+    key("max_body", Kind::Bytes),
+    key("stripe", Kind::OneOrList(&SECRET, Identity::None)),
+    key("tolerance", Kind::Duration),
+]]);
+
+/// A secret, or the file that holds it.
+const SECRET: Kind = Kind::Short(Short::Under("value"), &Kind::Object(&SECRET_OR_FILE));
+
+static SECRET_OR_FILE: Object = closed(&[&[key("file", Kind::Text), key("value", Kind::Text)]]);
 
 static ACCESS_LOG: Object = closed(&[&[
     key("format", Kind::Word(&["json", "combined"])),

@@ -5,7 +5,7 @@
 
 use super::Connection;
 use super::head::Bounds;
-use super::request::{self, Admission, Facts, Prepared, Refusal, Refused};
+use super::request::{self, Admission, Facts, Prepared, Refusal, Refused, Stopped};
 use crate::balance;
 use crate::client::Client;
 use crate::clock;
@@ -44,7 +44,16 @@ impl<C: Client> Connection<'_, C> {
             let head = self.input.as_ref().map_or(&[][..], |buf| &buf.filled()[bounds.start..bounds.end]);
             let prepared = match request::prepare(head, &table, &self.peer, &mut admission) {
                 Ok(prepared) => prepared,
-                Err(refused) => return Err(Turned { refused, upstream: None, table, admission }),
+                Err(Stopped::Refused(refused)) => {
+                    return Err(Turned { refused: *refused, upstream: None, table, admission });
+                }
+                Err(Stopped::Asking(question)) => {
+                    match Box::pin(question.answer(&self.worker.shared.access, &table)).await {
+                        Ok(granted) => admission.granted = Some(Box::new(granted)),
+                        Err(denied) => admission.denied = Some(Box::new(denied)),
+                    }
+                    continue;
+                }
             };
             let delay = admission.take_delay();
             if delay > 0 {

@@ -5,6 +5,7 @@
 mod admit;
 mod body;
 pub(crate) mod chunked;
+mod decide;
 mod encoded;
 pub(crate) mod field;
 mod forward;
@@ -12,10 +13,14 @@ mod forwarded;
 mod head;
 mod lines;
 mod outgoing;
+mod own;
+mod passing;
 mod reading;
+mod refused;
 mod request;
 mod response;
 mod sending;
+mod signed;
 mod trace;
 mod upload;
 mod uri;
@@ -172,6 +177,7 @@ impl<'w, C: Client> Connection<'w, C> {
             }
         };
         self.tally.admitted.set(clock::precise());
+        let head_length = prepared.out.len();
         self.absorb(bounds, &mut prepared);
         if <C::Writer<'_>>::IS_FRAMED && matches!(prepared.framing, Framing::Chunked(_)) {
             // The carrier shows where the body ends; there are no chunks in it.
@@ -179,6 +185,11 @@ impl<'w, C: Client> Connection<'w, C> {
         }
         self.deadline.cap(prepared.timeouts.request);
         self.deadline.follow(Some(in_flight.target().clone()));
+        if prepared.signature.is_some()
+            && let Err(refusal) = Box::pin(self.check_signature(&mut prepared, &table, head_length)).await
+        {
+            return self.refuse_unsigned(refusal, &prepared, &table, admission).await;
+        }
         let is_whole = prepared.framing.is_done();
         let exchange = Exchange {
             worker: self.worker,

@@ -4,11 +4,12 @@
 //! instances.
 
 use super::body::Framing;
+use super::decide::Extra;
 use super::field::{self, Field};
 use super::forwarded::{self, Peer};
 use super::lines::copy_fields;
 use super::reading::Request;
-use super::trace::Trace;
+
 use crate::identity::Client;
 use crate::route::Route;
 
@@ -21,8 +22,9 @@ impl Request<'_> {
         route: &Route,
         peer: &Peer,
         client: &Client<'_>,
-        trace: Option<&Trace>,
+        extra: Extra<'_>,
     ) {
+        let Extra { trace, granted } = extra;
         out.extend_from_slice(self.method.as_bytes());
         out.push(b' ');
         route.write_target(out, self.target.path_and_query);
@@ -44,6 +46,7 @@ impl Request<'_> {
         if let Some(rules) = &route.request {
             out.extend_from_slice(&rules.lines);
         }
+        out.extend_from_slice(granted);
         if let Some(trace) = trace.filter(|trace| trace.is_new) {
             out.extend_from_slice(b"traceparent: ");
             out.extend_from_slice(trace.value());

@@ -9,6 +9,7 @@ mod preset;
 pub(crate) use cookie::harden;
 pub(crate) use cors::Cors;
 
+use crate::access::Access;
 use crate::compress::Compression;
 use mainstay_model::{Choice, HeaderRules, RequestHeaders, RoutePolicy};
 
@@ -109,9 +110,11 @@ pub(crate) struct RequestRules {
 }
 
 impl RequestRules {
-    pub(crate) fn new(settings: &RequestHeaders) -> Option<Box<Self>> {
-        let RequestHeaders { set, remove } = settings;
-        let names = remove.iter().chain(set.keys());
+    /// The rules of a route, with what holds for all of its site.
+    pub(crate) fn new(policy: &RoutePolicy, site: &mainstay_model::Site) -> Option<Box<Self>> {
+        let RequestHeaders { set, remove } = &policy.request_headers;
+        let access = policy.access_within(site).into_iter().flat_map(Access::own_fields);
+        let names = remove.iter().chain(set.keys()).chain(access);
         let dropped: Box<[Box<str>]> = names.map(|name| name.to_ascii_lowercase().into()).collect();
         (!dropped.is_empty()).then(|| Box::new(Self { dropped, lines: lines(set) }))
     }
@@ -177,7 +180,7 @@ mod tests {
     #[test]
     fn nothing_asked_for_costs_nothing_and_nothing_slips_in() {
         assert!(ResponseRules::new(&RoutePolicy::default(), &Site::default()).is_none());
-        assert!(RequestRules::new(&RequestHeaders::default()).is_none());
+        assert!(RequestRules::new(&RoutePolicy::default(), &Site::default()).is_none());
         let set = [("X-A".to_owned(), "1\r\nX-B: 2".to_owned()), ("X C".to_owned(), "3".to_owned())].into();
         let headers = rules(HeaderRules { set, ..HeaderRules::default() });
         assert_eq!(written(&headers, true, &[]), "");

@@ -1,5 +1,5 @@
 //! A small client for the few requests the edge makes for itself: to authorities, to a DNS provider, to whoever is asked
-//! about a host. One connection a request.
+//! about a host or a request. One connection a request.
 //!
 //! Knows nothing about what is asked.
 
@@ -107,27 +107,35 @@ impl Https {
 
     async fn exchange(
         &self,
-        mut request: Request<Bytes>,
+        request: Request<Bytes>,
         host: &str,
         is_secure: bool,
     ) -> Result<Response<Bytes>, HttpError> {
-        let bad = |request: &Request<Bytes>| HttpError::BadUrl(request.uri().to_string());
+        let bad = || HttpError::BadUrl(request.uri().to_string());
         let port = request.uri().port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-        let authority = request.uri().authority().map_or(host, |authority| authority.as_str());
-        let named = HeaderValue::from_str(authority).map_err(|_| bad(&request))?;
-        request.headers_mut().insert(HOST, named);
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        *request.uri_mut() = path.parse().map_err(|_| bad(&request))?;
         let fail = |source| HttpError::Connect { host: host.to_owned(), source };
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name =
+            if is_secure { Some(ServerName::try_from(bare.clone()).map_err(|_| bad())?) } else { None };
         let stream = TcpStream::connect((bare.as_str(), port)).await.map_err(fail)?;
-        if !is_secure {
-            return speak(stream, request, host).await;
-        }
-        let name = ServerName::try_from(bare).map_err(|_| bad(&request))?;
+        let Some(name) = name else { return over(stream, request).await };
         let stream = TlsConnector::from(self.config.clone()).connect(name, stream).await.map_err(fail)?;
-        speak(stream, request, host).await
+        over(stream, request).await
     }
+}
+
+/// Sends a request to an absolute URL over a connection to its host, and reads the whole answer.
+pub(crate) async fn over<S>(stream: S, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let bad = |request: &Request<Bytes>| HttpError::BadUrl(request.uri().to_string());
+    let authority = request.uri().authority().ok_or_else(|| bad(&request))?.clone();
+    let named = HeaderValue::from_str(authority.as_str()).map_err(|_| bad(&request))?;
+    request.headers_mut().insert(HOST, named);
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = path.parse().map_err(|_| bad(&request))?;
+    speak(stream, request, authority.host()).await
 }
 
 async fn speak<S>(stream: S, request: Request<Bytes>, host: &str) -> Result<Response<Bytes>, HttpError>

@@ -5,7 +5,7 @@
 
 mod acme;
 mod dns;
-mod https;
+pub(crate) mod https;
 pub(crate) mod internal;
 pub(crate) mod on_demand;
 pub(crate) mod schedule;

@@ -4,6 +4,7 @@
 
 use super::paths::Paths;
 use super::{Table, TableError};
+use crate::access::Access;
 use crate::files::Files;
 use crate::limit;
 use crate::metrics::RouteStats;
@@ -47,12 +48,19 @@ impl Compiler<'_> {
         }
         let known = self.sites.get(route.site.as_str()).map(|(settings, site)| (*settings, site));
         let (settings, site) = known.unwrap_or((&self.plain.0, &self.plain.1));
+        let access = match route.policy.access_within(settings) {
+            None => None,
+            Some(rules) => {
+                let find = |key: &str| find(self.upstreams, || format!("access to {}", what()), key);
+                Some(Arc::new(Access::new(rules, find)?))
+            }
+        };
         let compiled = Route::new(
             &route.path,
             &route.policy,
             action,
             settings,
-            Shared { site: site.clone(), limits, stats },
+            Shared { site: site.clone(), limits, access, stats },
         );
         Ok(Route { https: route.https, ..compiled })
     }

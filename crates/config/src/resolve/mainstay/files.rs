@@ -3,6 +3,7 @@
 use super::{KEY, checked, route};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
+use crate::resolve::Reader;
 use crate::shape::MAINSTAY_SERVICE;
 use mainstay_model::{ExternalRoute, Files, Route};
 use std::collections::BTreeMap;
@@ -14,9 +15,9 @@ pub fn is_static(service: &Node) -> bool {
 }
 
 /// The routes of all services that are files.
-pub fn statics(
+pub(in crate::resolve) fn statics(
     tree: &Node,
-    directory: &Path,
+    reader: Reader<'_>,
     lookup: &dyn Fn(&str) -> Option<String>,
     sink: &mut Sink,
 ) -> Vec<ExternalRoute> {
@@ -31,14 +32,14 @@ pub fn statics(
             }
         }
         let Some(given) = node.get("static") else { continue };
-        let Some(files) = files(given, directory, lookup, &path.key("static"), sink) else { continue };
+        let Some(files) = files(given, reader.directory, lookup, &path.key("static"), sink) else { continue };
         if node.items("routes").is_empty() {
             let finding =
                 Diagnostic::error(Code::MissingKey, "`routes` is missing here: nobody would see the files");
             sink.push(finding.at(given.span).path(&path));
         }
         for (index, item) in node.items("routes").iter().enumerate() {
-            let read = route::of_service(item, &path.key("routes").index(index), sink);
+            let read = route::of_service(item, reader, &path.key("routes").index(index), sink);
             let Some(Route { host, path, policy, .. }) = read else { continue };
             let policy = mainstay_model::RoutePolicy { files: Some(files.clone()), ..policy };
             all.push(ExternalRoute { host, path, to: Vec::new(), policy });

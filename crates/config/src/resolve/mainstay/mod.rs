@@ -1,5 +1,6 @@
 //! `x-mainstay` of a service and of the document.
 
+mod access;
 mod files;
 mod limit;
 mod proxies;
@@ -8,7 +9,7 @@ mod response;
 mod route;
 mod tls;
 
-use super::Cx;
+use super::{Cx, Reader};
 use crate::check::check;
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
@@ -17,11 +18,11 @@ use crate::standing;
 use mainstay_model::{AccessLog, Choice, EdgeSettings, LogFormat, Readiness, Route, Site};
 use readiness::readiness;
 use std::net::SocketAddr;
-use std::path::Path;
 
 const KEY: &str = "x-mainstay";
 
-pub use files::{is_static, statics};
+pub use files::is_static;
+pub(super) use files::statics;
 
 /// What `x-mainstay` says of a service.
 #[derive(Default)]
@@ -42,7 +43,7 @@ pub fn service(cx: &mut Cx<'_>) -> OfService {
     let items = node.items("routes").iter().enumerate();
     OfService {
         routes: items
-            .filter_map(|(i, node)| route::of_service(node, &path.key("routes").index(i), cx.sink))
+            .filter_map(|(i, node)| route::of_service(node, cx.reader, &path.key("routes").index(i), cx.sink))
             .collect(),
         release: release.filter(|argv| !argv.is_empty()),
         readiness: node.get("ready").and_then(|ready| readiness(ready, &path.key("ready"), cx.sink)),
@@ -50,7 +51,7 @@ pub fn service(cx: &mut Cx<'_>) -> OfService {
 }
 
 /// Reads `x-mainstay: edge:`.
-pub fn edge(tree: &Node, directory: &Path, sink: &mut Sink) -> EdgeSettings {
+pub(super) fn edge(tree: &Node, reader: Reader<'_>, sink: &mut Sink) -> EdgeSettings {
     let path = KeyPath::root().key(KEY);
     let Some(node) = checked(tree, &MAINSTAY_TOP, &path, sink) else { return EdgeSettings::default() };
     let Some(edge) = node.get("edge") else { return EdgeSettings::default() };
@@ -62,9 +63,9 @@ pub fn edge(tree: &Node, directory: &Path, sink: &mut Sink) -> EdgeSettings {
         http: listen(edge, "http", &path, sink),
         https: listen(edge, "https", &path, sink),
         proxied: edge.get("listen").is_some_and(|listen| listen.get_flag("proxy_protocol")),
-        tls: tls::tls(edge, directory, &path, sink),
+        tls: tls::tls(edge, reader.directory, &path, sink),
         routes: items
-            .filter_map(|(i, node)| route::external(node, &path.key("routes").index(i), sink))
+            .filter_map(|(i, node)| route::external(node, reader, &path.key("routes").index(i), sink))
             .collect(),
         limits: limit::limits(edge, &path.key("limits"), sink),
         site: Site {
@@ -74,6 +75,10 @@ pub fn edge(tree: &Node, directory: &Path, sink: &mut Sink) -> EdgeSettings {
             headers: response::headers(edge, &path, sink).unwrap_or_default(),
             compress: match response::compress(edge, &path, sink) {
                 Some(Choice::On(settings)) => Some(settings),
+                Some(Choice::Off) | None => None,
+            },
+            access: match access::access(edge, reader, &path, sink) {
+                Some(Choice::On(rules)) => Some(rules),
                 Some(Choice::Off) | None => None,
             },
         },

@@ -92,7 +92,7 @@ fn names(given: &Node, key: &str, path: &KeyPath, sink: &mut Sink) -> Vec<String
 }
 
 /// Whether this is the name of a header that may be changed.
-fn usable(name: &str, span: crate::diagnostic::Span, path: &KeyPath, sink: &mut Sink) -> bool {
+pub(super) fn usable(name: &str, span: crate::diagnostic::Span, path: &KeyPath, sink: &mut Sink) -> bool {
     let message = if !is_token(name) {
         format!("`{name}` is not the name of a header")
     } else if FRAMING.contains(&name.to_ascii_lowercase().as_str()) {

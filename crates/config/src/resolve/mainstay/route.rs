@@ -1,14 +1,14 @@
 //! `routes:` of a service and of the edge.
 
-use super::response;
+use super::{access, response};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
-use crate::resolve::resources;
+use crate::resolve::{Reader, resources};
 use mainstay_model::{Conditions, ExternalRoute, HostPattern, Redirect, Route, RoutePolicy, RouteTimeouts};
 use std::collections::BTreeMap;
 
 /// Reads a route of a service.
-pub(super) fn of_service(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<Route> {
+pub(super) fn of_service(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> Option<Route> {
     let (host, prefix) = host_and_path(node, path, sink)?;
     let port = match node.get("port").map(|p| (p, node.get_int("port").and_then(|n| u16::try_from(n).ok()))) {
         None => None,
@@ -25,13 +25,18 @@ pub(super) fn of_service(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option
         let span = node.get("www").map(|n| n.span);
         sink.push(Diagnostic::error(Code::InvalidValue, message).at(span).path(path.key("www")));
     }
-    Some(Route { host, path: prefix, port, www, policy: policy(node, path, sink) })
+    Some(Route { host, path: prefix, port, www, policy: policy(node, reader, path, sink) })
 }
 
 /// Reads a route of the edge.
-pub(super) fn external(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<ExternalRoute> {
+pub(super) fn external(
+    node: &Node,
+    reader: Reader<'_>,
+    path: &KeyPath,
+    sink: &mut Sink,
+) -> Option<ExternalRoute> {
     let (host, prefix) = host_and_path(node, path, sink)?;
-    let policy = policy(node, path, sink);
+    let policy = policy(node, reader, path, sink);
     let to_path = path.key("to");
     let to: Vec<String> = node.items("to").iter().filter_map(|to| upstream(to, &to_path, sink)).collect();
     if node.get("to").is_none() && policy.redirect.is_none() {
@@ -65,7 +70,7 @@ fn host_and_path(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<(HostPa
     Some((host, prefix.to_owned()))
 }
 
-fn policy(node: &Node, path: &KeyPath, sink: &mut Sink) -> RoutePolicy {
+fn policy(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> RoutePolicy {
     let rewrite = new_path(node, "rewrite", path, sink);
     let add_prefix = new_path(node, "add_prefix", path, sink);
     let strip_prefix = node.get_flag("strip_prefix");
@@ -90,6 +95,7 @@ fn policy(node: &Node, path: &KeyPath, sink: &mut Sink) -> RoutePolicy {
         cors: response::cors(node, path, sink),
         compress: response::compress(node, path, sink),
         harden_cookies: node.get("cookies").is_some(),
+        access: access::access(node, reader, path, sink),
     }
 }
 

@@ -60,6 +60,16 @@ impl Scenario {
         self.command(Transition::Begin { to: number, at: self.world.now() });
     }
 
+    /// Has a new release of `services` made and not started.
+    pub fn create(&mut self, services: impl IntoIterator<Item = Service>) {
+        let number = self.blueprints.keys().next_back().map_or(1, |last| last + 1);
+        let release = fixture::release(number, fixture::stack(services));
+        let services = release.stack.services.keys().cloned().collect();
+        self.blueprints.insert(number, Arc::new(Blueprint::new(release)));
+        let (leaving, at) = (BTreeSet::new(), self.world.now());
+        self.command(Transition::Make { to: number, services, leaving, at });
+    }
+
     /// Records what a command asks for and follows it to its end.
     pub fn command(&mut self, transition: Transition) {
         self.say(&format!("command: {}", transition_text(&transition)));
@@ -206,6 +216,8 @@ fn transition_text(transition: &Transition) -> String {
         Transition::Down { volumes, .. } => if *volumes { "down with volumes" } else { "down" }.into(),
         Transition::Eject => "eject".into(),
         Transition::Gone => "gone".into(),
+        Transition::Make { to, services: set, .. } => format!("make {} of {to}", services(set)),
+        Transition::Made { services: set } => format!("made {}", services(set)),
         Transition::Stop { services: set } => format!("stop {}", services(set)),
         Transition::Start { services: set, .. } => format!("start {}", services(set)),
         Transition::Replace { instances, .. } => format!("replace {}", ids(instances)),

@@ -4,7 +4,6 @@
 pub fn instead(word: &str) -> Option<String> {
     let way = match word {
         "bridge" => "`docker-compose bridge` converts the file, which stays a Compose file",
-        "create" => "`mainstay plan` shows what would be made, `mainstay up` makes it",
         "publish" => "`docker-compose publish` works on the file, which stays a Compose file",
         "watch" => "there is no watch mode; `mainstay up --build` deploys a change without a gap",
         _ => return None,
@@ -18,7 +17,7 @@ mod tests {
 
     #[test]
     fn every_answer_is_one_line_and_names_a_way() {
-        for word in ["bridge", "create", "publish", "watch"] {
+        for word in ["bridge", "publish", "watch"] {
             let line = instead(word).unwrap();
             assert!(!line.contains('\n') && line.contains('`'), "{line}");
         }

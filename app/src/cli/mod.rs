@@ -9,6 +9,7 @@ mod completions;
 mod compose_only;
 mod config;
 mod cp;
+mod create;
 mod demo;
 mod demo_app;
 mod down;
@@ -64,6 +65,7 @@ Usage: {usage}
 Deploy
   up           Bring the stack to what its file says
   plan         Show what `up` would do, and why
+  create       Make containers without starting them
   rollback     Go back to an earlier release
   releases     List releases
   pull, build  Get images without deploying
@@ -152,6 +154,7 @@ pub struct GlobalArgs {
 enum Command {
     Up(up::UpArgs),
     Plan(plan::PlanArgs),
+    Create(create::CreateArgs),
     Rollback(rollback::RollbackArgs),
     Releases(releases::ReleasesArgs),
     Pull(pull::PullArgs),
@@ -281,6 +284,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, Error> {
     // Each is boxed: together they would be one future of the largest's size, many times over.
     match command {
         Command::Up(args) => Box::pin(up::run(args, context)).await,
+        Command::Create(args) => Box::pin(create::run(args, context)).await,
         Command::Plan(args) => Box::pin(plan::run(args, context)).await,
         Command::Rollback(args) => Box::pin(rollback::run(args, context)).await,
         Command::Releases(args) => Box::pin(releases::run(args, context)).await,

@@ -30,6 +30,9 @@ pub struct UpArgs {
     /// Copies of a service, over what the file says
     #[arg(long, value_name = "SERVICE=N", value_parser = scale)]
     scale: Vec<(ServiceName, u32)>,
+    /// Make what is missing and start nothing, as `create` does
+    #[arg(long)]
+    no_start: bool,
     /// Accepted: `up` always waits until everything is ready
     #[arg(long)]
     wait: bool,
@@ -88,6 +91,7 @@ impl UpArgs {
             force_recreate: false,
             no_deps,
             scale,
+            no_start: false,
             wait: true,
             no_wait_for_lock: false,
             timeout: None,
@@ -127,14 +131,11 @@ impl ImageArgs {
 /// # Errors
 /// Any.
 pub async fn run(args: UpArgs, context: &Context) -> Result<Exit, Error> {
-    let UpArgs { services, images, force_recreate, no_deps, scale, no_wait_for_lock, timeout, .. } = args;
+    let UpArgs {
+        services, images, force_recreate, no_deps, scale, no_wait_for_lock, timeout, no_start, ..
+    } = args;
     let mut stack = context.load(&services)?;
-    for (name, replicas) in scale {
-        let Some(service) = stack.services.get_mut(&name) else {
-            return Err(Error::Argument { value: name.to_string(), expected: "a service of the stack" });
-        };
-        service.replicas = replicas;
-    }
+    rescale(&mut stack, scale)?;
     if let Some(seconds) = timeout {
         for service in stack.services.values_mut() {
             service.stop_grace_period = std::time::Duration::from_secs(seconds);
@@ -145,9 +146,26 @@ pub async fn run(args: UpArgs, context: &Context) -> Result<Exit, Error> {
     request.no_deps = no_deps;
     request.force_recreate = force_recreate;
     request.refuse_if_busy = no_wait_for_lock;
+    if no_start {
+        return super::create::create(request, context).await;
+    }
     let client = context.agent().await?;
     let lines = client.post_lines(&format!("/v1/stacks/{name}/deploy"), &request).await?;
     follow(context, &client, &name, lines, Interrupt::Cancel).await
+}
+
+/// Gives services of `stack` other numbers of copies.
+///
+/// # Errors
+/// A service is not there.
+pub fn rescale(stack: &mut Stack, scale: Vec<(ServiceName, u32)>) -> Result<(), Error> {
+    for (name, replicas) in scale {
+        let Some(service) = stack.services.get_mut(&name) else {
+            return Err(Error::Argument { value: name.to_string(), expected: "a service of the stack" });
+        };
+        service.replicas = replicas;
+    }
+    Ok(())
 }
 
 /// `SERVICE=N`.

@@ -116,6 +116,31 @@ fn instances_are_frozen_signalled_awaited_and_removed(site: &mut Site) {
     assert_eq!(site.docker_compose(&["ps", "-q", "web"]).lines().count(), 1);
 }
 
+fn what_is_created_is_there_and_started_by_command(site: &mut Site) {
+    site.compose(STACK);
+    site.ok(&["create"]);
+    let states = site.docker_compose(&["ps", "-a", "--format", "{{.Service}} {{.State}}"]);
+    let mut lines: Vec<_> = states.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["echo created", "once created", "web created", "web created"]);
+    assert_eq!(site.docker_compose(&["ps", "-q"]).trim(), "");
+    let made = site.docker_compose(&["ps", "-aq"]);
+    site.ok(&["create"]);
+    site.ok(&["up", "--no-start"]);
+    assert_eq!(site.docker_compose(&["ps", "-aq"]), made, "made twice");
+    site.docker_compose(&["create"]);
+    assert_eq!(site.docker_compose(&["ps", "-aq"]), made, "Compose made it once more");
+
+    site.ok(&["start", "web"]);
+    until("the page is there", || site.page().is_ok_and(|page| page == "hello"));
+    assert_eq!(site.docker_compose(&["ps", "-q", "echo"]).trim(), "");
+    site.ok(&["create", "--force-recreate"]);
+    let again = site.docker_compose(&["ps", "-aq"]);
+    assert_eq!(again.lines().filter(|id| made.contains(id)).count(), 2, "what runs is left alone");
+    site.ok(&["up"]);
+    assert_eq!(site.docker_compose(&["ps", "-q"]).lines().count(), 4);
+}
+
 fn whoever_attaches_types_into_the_container(site: &mut Site) {
     up(site);
     let mut child = site.command();
@@ -159,5 +184,6 @@ crate::on_both_engines!(
     files_go_in_and_out_as_with_docker_cp,
     what_is_there_is_listed_as_compose_lists_it,
     instances_are_frozen_signalled_awaited_and_removed,
+    what_is_created_is_there_and_started_by_command,
     whoever_attaches_types_into_the_container,
 );

@@ -136,22 +136,15 @@ impl Drop for Site {
             eprintln!("{}", self.agent_log());
         }
         let _ = self.command().args(["down", "-v"]).output();
-        let edge = self.agent.as_ref().map(|agent| edges(agent.id())).unwrap_or_default();
         if let Some(mut agent) = self.agent.take() {
             let _ = agent.kill();
             let _ = agent.wait();
         }
-        let socket = self.state().join("edge");
-        edge.into_iter().chain(edges_in(&socket)).for_each(|pid| {
+        let directory = self.state().join("edge");
+        edges_in(&directory).into_iter().for_each(|pid| {
             let _ = Command::new("kill").arg(pid.to_string()).output();
         });
     }
-}
-
-fn edges(agent: u32) -> Vec<u32> {
-    let children =
-        std::fs::read_to_string(format!("/proc/{agent}/task/{agent}/children")).unwrap_or_default();
-    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// An edge outlives the agent that started it; it is known by its directory.
@@ -160,7 +153,9 @@ fn edges_in(directory: &std::path::Path) -> Vec<u32> {
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let ours = |pid: &u32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).split('\0').any(|word| directory.as_os_str() == word)
+        String::from_utf8_lossy(&line)
+            .split('\0')
+            .any(|word| std::path::Path::new(word).starts_with(directory))
     };
     pids.filter(ours).collect()
 }

@@ -7,7 +7,7 @@ use crate::waiters::{Until, Waiter, done, failed};
 use crate::{Agent, Error, clock, crash, images, observe, preflight, preview};
 use mainstay_api::{DeployRequest, DownRequest, Outcome, Progress, RollbackRequest};
 use mainstay_host::journal::ReleaseStatus;
-use mainstay_model::{Release, ReleaseNumber, Service, ServiceName, Stack, Transition};
+use mainstay_model::{Instance, Release, ReleaseNumber, Service, ServiceName, Stack, Transition};
 use mainstay_plan::{Blueprint, subset};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,6 +58,22 @@ pub(crate) async fn down(stack: StackHandle, request: DownRequest, progress: Unb
     if let Err(error) = stack.record(transition, Some(waiter)).await {
         let _ = progress.send(Progress::Done { outcome: refused(&stack, &error) });
     }
+}
+
+/// Makes instances of services that have none, and starts nothing.
+pub(crate) async fn create(
+    agent: Arc<Agent>,
+    stack: StackHandle,
+    request: DeployRequest,
+    progress: UnboundedSender<Progress>,
+) {
+    let outcome = match begin_create(&agent, &stack, request, &progress).await {
+        Ok(None) => return,
+        Ok(Some(outcome)) => outcome,
+        Err(error) => refused(&stack, &error),
+    };
+    // Whoever asked may have gone.
+    let _ = progress.send(Progress::Done { outcome });
 }
 
 /// Gives the stack to Docker Compose. Refused before anything is touched where Compose could not run it.
@@ -164,6 +180,52 @@ async fn begin_rollback(
         preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);
     let _ = progress.send(Progress::Plan { plan: view });
     start(stack, number, progress).await
+}
+
+/// `Some` when there is nothing to wait for. What runs is left as it is: moving it is a deploy.
+async fn begin_create(
+    agent: &Agent,
+    stack: &StackHandle,
+    mut request: DeployRequest,
+    progress: &UnboundedSender<Progress>,
+) -> Result<Option<Outcome>, Error> {
+    let _turn = turn(stack, request.refuse_if_busy, progress).await?;
+    seen(stack).await?;
+    let current = current(agent, stack).await?;
+    let named = wanted(None, &request)?;
+    let sight = observe::before(agent, stack, &named).await;
+    let of = |name: &ServiceName| sight.observed.all().filter(|i| i.id.service == *name).collect::<Vec<_>>();
+    let idle: BTreeSet<_> =
+        named.services.keys().filter(|name| !of(name).iter().any(|i| i.is_running())).cloned().collect();
+    (request.services, request.no_deps) = (idle.iter().cloned().collect(), true);
+    if idle.is_empty() {
+        return Ok(Some(done(current.map(|r| r.number), "nothing to make: everything runs".into())));
+    }
+    if request.force_recreate {
+        mark_as_new(&mut request);
+    }
+    request.stack = wanted(current.as_ref(), &request)?;
+    preflight::check(agent, &request.stack, &sight.observed).await?;
+    let chosen = chosen(current.as_ref(), &request);
+    let mut ids = images::provide(agent, &request, &chosen, progress).await?;
+    for (service, id) in current.iter().flat_map(|release| &release.images) {
+        if request.stack.services.contains_key(service) {
+            ids.entry(service.clone()).or_insert_with(|| id.clone());
+        }
+    }
+    let release = agent.journal.add_release(&request.stack, ids, clock::now()).await?;
+    let blueprint = Blueprint::new(release.clone());
+    let stays = |i: &&Instance| blueprint.made(i, &sight.observed);
+    let whole = |name: &&ServiceName| {
+        let wanted = blueprint.service(name).map_or(0, |service| service.replicas as usize);
+        of(name).iter().filter(|i| stays(i)).count() >= wanted
+    };
+    let services: BTreeSet<_> = idle.iter().filter(|name| !whole(name)).cloned().collect();
+    let leaving = services.iter().flat_map(of).filter(|i| !stays(i)).map(|i| i.id.clone()).collect();
+    let waiter = Waiter { until: Until::Made(services.clone()), progress: progress.clone() };
+    let transition = Transition::Make { to: release.number, services, leaving, at: clock::now() };
+    stack.record(transition, Some(waiter)).await?;
+    Ok(None)
 }
 
 async fn begin_eject(

@@ -13,6 +13,8 @@ pub(crate) enum Until {
     Deployed(ReleaseNumber),
     /// Nothing is left of the stack.
     Gone,
+    /// The instances of these services are made.
+    Made(BTreeSet<ServiceName>),
     /// Everything is as Docker Compose would have made it.
     Ejected,
     /// The services have stopped.
@@ -72,6 +74,8 @@ impl Waiter {
             Until::Deployed(_) => None,
             Until::Gone => (state.current.is_none() && state.wish == Wish::Up)
                 .then(|| done(None, "the stack is down".into())),
+            Until::Made(services) => (!state.make.iter().any(|service| services.contains(service)))
+                .then(|| done(state.current, "made, and not started".into())),
             // Asked at rest only: nothing is left to be done.
             Until::Ejected => (state.wish == Wish::Eject && state.leaving.is_empty())
                 .then(|| done(state.current, "the stack is Docker Compose's".into())),

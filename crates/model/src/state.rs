@@ -22,6 +22,9 @@ pub struct StackState {
     pub stopped: BTreeSet<ServiceName>,
     /// When a command last asked for a service to be started: what ended before that is started again.
     pub started: BTreeMap<ServiceName, Timestamp>,
+    /// Stopped services whose instances are to be made.
+    #[serde(default)]
+    pub make: BTreeSet<ServiceName>,
     /// Instances on their way out, and since when: they drain, stop, and (unless needed again) are removed.
     pub leaving: BTreeMap<InstanceId, Timestamp>,
     /// Instances to be replaced, because they are unhealthy or a command said so, and since when.
@@ -153,6 +156,11 @@ pub enum Transition {
     Eject,
     /// A command stopped services.
     Stop { services: BTreeSet<ServiceName> },
+    /// A command asked for instances of `services` to be made as release `to` has them, and not started. `leaving` are those
+    /// in whose place they are made.
+    Make { to: ReleaseNumber, services: BTreeSet<ServiceName>, leaving: BTreeSet<InstanceId>, at: Timestamp },
+    /// These services have their instances.
+    Made { services: BTreeSet<ServiceName> },
     /// A command started services again.
     Start { services: BTreeSet<ServiceName>, at: Timestamp },
     /// Instances are to be replaced.

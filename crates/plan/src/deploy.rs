@@ -194,7 +194,7 @@ impl Rollout<'_, '_> {
             draft.step(step, self.why_new(service, swapping));
         }
         for instance in staying {
-            steady::revive(self.view, draft, service, instance);
+            steady::revive(self.view, draft, self.to, service, instance);
         }
     }
 

@@ -1,7 +1,8 @@
 //! How a transition changes the state of a stack.
 
 use mainstay_model::{
-    Deploy, Failure, InstanceId, Phase, ReleaseNumber, StackState, Timestamp, Transition, Watch, Wish,
+    Deploy, Failure, InstanceId, Phase, ReleaseNumber, ServiceName, StackState, Timestamp, Transition, Watch,
+    Wish,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,16 +41,16 @@ pub fn apply(state: &StackState, transition: &Transition) -> StackState {
             }
         }
         // A deploy under way has no place here: who asks waits for its end.
-        Transition::Eject if next.deploy.is_none() => (next.wish, next.watch) = (Wish::Eject, None),
+        Transition::Eject if next.deploy.is_none() => {
+            (next.wish, next.watch) = (Wish::Eject, None);
+            next.make.clear();
+        }
         Transition::Eject => {}
         Transition::Gone => next = StackState { generation: next.generation, ..StackState::default() },
+        Transition::Make { to, services, leaving, at } => make(&mut next, to, services, leaving, at),
+        Transition::Made { services } => next.make.retain(|service| !services.contains(service)),
         Transition::Stop { services } => next.stopped.extend(services),
-        Transition::Start { services, at } => {
-            next.leaving.retain(|id, _| !services.contains(&id.service));
-            next.replace.retain(|id, _| !services.contains(&id.service));
-            next.stopped.retain(|service| !services.contains(service));
-            next.started.extend(services.into_iter().map(|service| (service, at)));
-        }
+        Transition::Start { services, at } => start(&mut next, services, at),
         Transition::Replace { instances, at } => replace(&mut next, instances, at),
         Transition::Leave { instances, at } => {
             next.replace.retain(|id, _| !instances.contains(id));
@@ -70,8 +71,32 @@ pub fn apply(state: &StackState, transition: &Transition) -> StackState {
     next
 }
 
+fn start(state: &mut StackState, services: BTreeSet<ServiceName>, at: Timestamp) {
+    state.leaving.retain(|id, _| !services.contains(&id.service));
+    state.replace.retain(|id, _| !services.contains(&id.service));
+    state.stopped.retain(|service| !services.contains(service));
+    state.make.retain(|service| !services.contains(service));
+    state.started.extend(services.into_iter().map(|service| (service, at)));
+}
+
+fn make(
+    state: &mut StackState,
+    to: ReleaseNumber,
+    services: BTreeSet<ServiceName>,
+    leaving: BTreeSet<InstanceId>,
+    at: Timestamp,
+) {
+    if state.deploy.is_none() {
+        (state.wish, state.watch, state.current) = (Wish::Up, None, Some(to));
+        state.stopped.extend(services.iter().cloned());
+        state.make.extend(services);
+        leave(state, leaving, at);
+    }
+}
+
 fn begin(state: &mut StackState, to: u32, at: Timestamp) {
     state.wish = Wish::Up;
+    state.make.clear();
     let stopped = std::mem::take(&mut state.stopped);
     state.leaving.retain(|id, _| !stopped.contains(&id.service));
     state.started.extend(stopped.into_iter().map(|service| (service, at)));

@@ -16,6 +16,7 @@ mod draft;
 mod eject;
 mod journal;
 mod leave;
+mod make;
 mod proof;
 mod route;
 mod steady;

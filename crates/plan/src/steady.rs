@@ -2,6 +2,7 @@
 
 use crate::backoff::{replacement_delay, restart_delay};
 use crate::container_name::{create_steps, rename_step};
+use crate::dependency::unmet;
 use crate::draft::Draft;
 use crate::strategy::{Strategy, strategy};
 use crate::view::View;
@@ -22,6 +23,9 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>) {
     let current = view.blueprint(view.state().current);
     if let Some(current) = current {
         supervise(view, draft, current);
+    }
+    if let Some(current) = current {
+        crate::make::advance(view, draft, current);
     }
     strays(view, draft, current);
     let wanted = |i: &Instance| current.is_some_and(|c| view.made(c, i));
@@ -44,7 +48,7 @@ pub(crate) fn supervise(view: &View<'_>, draft: &mut Draft<'_>, blueprint: &Blue
         }
         for instance in view.staying(blueprint, &service.name) {
             if !view.is_replaced(&instance.id) {
-                revive(view, draft, service, instance);
+                revive(view, draft, blueprint, service, instance);
             }
         }
         if settled {
@@ -93,15 +97,29 @@ pub(crate) fn lacks_resource(view: &View<'_>, blueprint: &Blueprint, service: &S
 }
 
 /// Starts what was made and not started, and what ended and should run.
-pub(crate) fn revive(view: &View<'_>, draft: &mut Draft<'_>, service: &Service, instance: &Instance) {
+pub(crate) fn revive(
+    view: &View<'_>,
+    draft: &mut Draft<'_>,
+    blueprint: &Blueprint,
+    service: &Service,
+    instance: &Instance,
+) {
     let step = Step::Start { instance: instance.id.clone() };
-    let at = match instance.state {
-        InstanceState::Created => return draft.step(step, "it was made and not started yet"),
-        InstanceState::Exited { at, .. } => at,
+    let (at, asked) = match instance.state {
+        InstanceState::Created => (Timestamp(0), Some("it was made and not started yet")),
+        InstanceState::Exited { at, .. } => {
+            let by_command = view.state().started.get(&service.name).is_some_and(|asked| *asked > at);
+            (at, by_command.then_some("a command asked for it"))
+        }
         _ => return,
     };
-    if view.state().started.get(&service.name).is_some_and(|asked| *asked > at) {
-        return draft.step(step, "a command asked for it");
+    if let Some(why) = asked {
+        // One that takes the place of another waits for nobody: its service runs, whatever has become of the others.
+        let runs = view.instances(&service.name).iter().any(|i| i.is_running());
+        return match unmet(view, blueprint, service).filter(|_| !runs) {
+            Some(waits) => draft.wait(&service.name, waits),
+            None => draft.step(step, why),
+        };
     }
     // Docker restarts containers by itself; one that it leaves alone was stopped by somebody.
     if service.runtime() == RuntimeKind::Docker

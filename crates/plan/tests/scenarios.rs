@@ -172,3 +172,11 @@ fn a_stack_that_is_given_to_compose_changes_what_publishes_ports_alone() {
     assert!(scenario.plan().steps.is_empty());
     assert_snapshot!(scenario.story());
 }
+
+#[test]
+fn what_is_created_is_made_in_full_and_started_by_whoever_comes_next() {
+    let mut scenario = Scenario::default();
+    scenario.create([db(), api(1, 2)]);
+    scenario.up([db(), api(1, 2)]);
+    assert_snapshot!(scenario.story());
+}

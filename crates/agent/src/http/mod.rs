@@ -48,6 +48,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, listener: UnixListener, shutdown: C
         .route("/v1/stacks/{stack}", get(stacks::show))
         .route("/v1/stacks/{stack}/plan", post(stacks::plan))
         .route("/v1/stacks/{stack}/deploy", post(stacks::deploy))
+        .route("/v1/stacks/{stack}/create", post(stacks::create))
         .route("/v1/stacks/{stack}/rollback", post(stacks::rollback))
         .route("/v1/stacks/{stack}/cancel", post(stacks::cancel))
         .route("/v1/stacks/{stack}/down", post(stacks::down))

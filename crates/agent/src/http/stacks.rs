@@ -94,6 +94,17 @@ pub(super) async fn deploy(
     Ok(lines(told))
 }
 
+pub(super) async fn create(
+    State(agent): Shared,
+    Path(name): Path<StackName>,
+    Asked(request): Asked<DeployRequest>,
+) -> Result<Response, Error> {
+    let stack = agent.stack(&name).await?;
+    let (progress, told) = mpsc::unbounded_channel();
+    tokio::spawn(deploys::create(agent, stack, request, progress));
+    Ok(lines(told))
+}
+
 pub(super) async fn rollback(
     State(agent): Shared,
     Path(name): Path<StackName>,

@@ -29,6 +29,7 @@ impl Task {
             (
                 Transition::Begin { .. }
                 | Transition::Eject
+                | Transition::Make { .. }
                 | Transition::Stop { .. }
                 | Transition::Start { .. }
                 | Transition::Replace { .. },
@@ -36,9 +37,13 @@ impl Task {
             ) => {
                 return Err(Error::Busy(to));
             }
-            (Transition::Begin { .. } | Transition::Eject | Transition::Start { .. }, None)
-                if matches!(self.state.wish, Wish::Down { .. }) =>
-            {
+            (
+                Transition::Begin { .. }
+                | Transition::Eject
+                | Transition::Make { .. }
+                | Transition::Start { .. },
+                None,
+            ) if matches!(self.state.wish, Wish::Down { .. }) => {
                 return Err(Error::GoingDown);
             }
             (Transition::Stop { .. } | Transition::Start { .. } | Transition::Replace { .. }, None)
@@ -85,6 +90,9 @@ impl Task {
         }
         if let (Transition::GoBack { .. }, Some(current)) = (transition, self.state.current) {
             self.agent.journal.mark_release(&self.name, current, Ending::Failed).await?;
+        }
+        if let Transition::Make { to, .. } = transition {
+            self.agent.journal.mark_release(&self.name, *to, Ending::Served).await?;
         }
         crash::point("before a record");
         self.agent.journal.record(&self.name, transition, &after, self.state.generation).await?;

@@ -101,6 +101,7 @@ struct OpenConnection(Rc<Worker>);
 impl OpenConnection {
     fn new(worker: Rc<Worker>) -> Self {
         worker.connections.set(worker.connections.get() + 1);
+        worker.shared.connections.note(worker.index, worker.connections.get());
         Self(worker)
     }
 }
@@ -108,6 +109,7 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.connections.set(self.0.connections.get() - 1);
+        self.0.shared.connections.note(self.0.index, self.0.connections.get());
     }
 }
 

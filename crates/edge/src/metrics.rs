@@ -6,7 +6,6 @@
 use crate::clock::Millis;
 use crate::shared::Shared;
 use crate::tally::{Fault, Tally};
-use std::cell::RefCell;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -85,7 +84,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 
 /// All counts, in Prometheus' text format 0.0.4.
 pub(crate) fn text(shared: &Shared) -> String {
-    let mut families: [Family; 6] = [
+    let mut families: [Family; 9] = [
         Family::new(
             "mainstay_edge_requests_total",
             "counter",
@@ -108,8 +107,11 @@ pub(crate) fn text(shared: &Shared) -> String {
             "gauge",
             "Requests, tunnels and TCP connections now open, by instance.",
         ),
+        Family::new("mainstay_edge_ejections_total", "counter", "Instances left alone because they failed."),
+        Family::new("mainstay_edge_queued", "gauge", "Requests now waiting for an instance to have room."),
+        Family::new("mainstay_edge_shed_requests_total", "counter", "Requests no instance had room for."),
     ];
-    let [requests, duration, bytes, limited, faults, in_flight] = &mut families;
+    let [requests, duration, bytes, limited, faults, in_flight, ejections, queued, shed] = &mut families;
     shared.registry.visit_routes(|route| {
         let labels = &route.labels;
         for class in 0..CLASSES {
@@ -123,25 +125,52 @@ pub(crate) fn text(shared: &Shared) -> String {
             faults.line(&format!("{labels},kind=\"{kind}\""), route.sum(|c| &c.faults[place]), true);
         }
     });
-    let in_flight = RefCell::new(in_flight);
     shared.registry.visit(
         |target| {
-            in_flight.borrow_mut().line(
-                &format!("instance=\"{}\"", target.instance),
-                target.in_flight(),
-                false,
-            );
+            let labels = format!("instance=\"{}\"", target.instance);
+            in_flight.line(&labels, target.in_flight(), false);
+            ejections.line(&labels, target.ejections.load(Ordering::Relaxed), true);
         },
-        |_| {},
+        |upstream| {
+            let labels = format!("upstream=\"{}\"", upstream.key);
+            queued.line(&labels, upstream.queued.load(Ordering::Relaxed) as u64, true);
+            shed.line(&labels, upstream.shed.load(Ordering::Relaxed), true);
+        },
     );
-    let dropped = shared.log.dropped();
-    let mut log = Family::new(
-        "mainstay_edge_log_lines_dropped_total",
-        "counter",
-        "Access log lines the disk was too slow for.",
-    );
-    let _ = writeln!(log.text, "{} {dropped}", log.name);
-    families.iter().chain([&log]).map(|family| family.text.as_str()).collect()
+    let own = of_process(shared);
+    families.iter().chain(&own).map(|family| family.text.as_str()).collect()
+}
+
+/// What is about no route.
+fn of_process(shared: &Shared) -> [Family; 4] {
+    let mut families = [
+        Family::new(
+            "mainstay_edge_log_lines_dropped_total",
+            "counter",
+            "Access log lines the disk was too slow for.",
+        ),
+        Family::new("mainstay_edge_connections", "gauge", "Connections of clients now open."),
+        Family::new("mainstay_edge_tls_handshakes_total", "counter", "TLS handshakes by how they ended."),
+        Family::new(
+            "mainstay_edge_certificate_expiry_timestamp_seconds",
+            "gauge",
+            "When a certificate ends, by its names.",
+        ),
+    ];
+    let [log, connections, handshakes, certificates] = &mut families;
+    let _ = writeln!(log.text, "{} {}", log.name, shared.log.dropped());
+    let _ = writeln!(connections.text, "{} {}", connections.name, shared.connections.count());
+    let counts = &shared.tls.handshakes;
+    for (result, count) in [("full", &counts.full), ("resumed", &counts.resumed), ("failed", &counts.failed)]
+    {
+        handshakes.line(&format!("result=\"{result}\""), count.load(Ordering::Relaxed), false);
+    }
+    for certificate in shared.tls.report() {
+        if let Some(end) = certificate.not_after {
+            certificates.line(&format!("names=\"{}\"", certificate.names.join(",")), end.0 / 1000, false);
+        }
+    }
+    families
 }
 
 fn write_histogram(family: &mut Family, route: &RouteStats) {

@@ -10,6 +10,7 @@ use crate::headers::{RequestRules, ResponseRules};
 use crate::limit;
 use crate::metrics::RouteStats;
 use crate::site::Site;
+use crate::steering::Steering;
 use mainstay_model::{Conditions, RoutePolicy, RouteTimeouts};
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub(crate) struct Route {
     pub(crate) limits: Box<[Arc<limit::InForce>]>,
     /// Who may use it; mostly everybody.
     pub(crate) access: Option<Arc<Access>>,
+    /// What it says about instances; mostly nothing.
+    pub(crate) steering: Option<Box<Steering>>,
     /// What is done to header fields and bodies; mostly nothing.
     pub(crate) request: Option<Box<RequestRules>>,
     pub(crate) response: Option<Box<ResponseRules>>,
@@ -100,7 +103,9 @@ pub(crate) struct Timeouts {
 }
 
 impl From<RouteTimeouts> for Timeouts {
-    fn from(RouteTimeouts { connect, read, write, body, first_byte, request }: RouteTimeouts) -> Self {
+    fn from(
+        RouteTimeouts { connect, read, write, body, first_byte, request, queue: _ }: RouteTimeouts,
+    ) -> Self {
         Self {
             connect: clock::millis(connect),
             read: clock::millis(read),
@@ -135,6 +140,7 @@ impl Route {
             site,
             limits: limits.into(),
             access,
+            steering: Steering::new(policy),
             request: RequestRules::new(policy, settings),
             response: ResponseRules::new(policy, settings),
             max_body: policy.max_body.unwrap_or(u64::MAX),

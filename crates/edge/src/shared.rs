@@ -6,6 +6,7 @@
 use crate::access::Memory;
 use crate::access_log;
 use crate::clock::{Millis, NEVER};
+use crate::connections::Connections;
 use crate::table::{Registry, Table};
 use crate::target::UpstreamState;
 use crate::tls::Tls;
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) log: access_log::Writer,
     /// What was found out about who may use routes.
     pub(crate) access: Memory,
+    pub(crate) connections: Connections,
     /// Answers without an upstream.
     pub(crate) unrouted: Arc<UpstreamState>,
     /// Requests and connections now held, over all upstreams.
@@ -45,6 +47,7 @@ impl Shared {
             tls,
             log: access_log::Writer::default(),
             access: Memory::default(),
+            connections: Connections::new(workers),
             unrouted: Arc::new(UpstreamState::new(UNROUTED, workers)),
             held: AtomicUsize::new(0),
             epoch: AtomicU64::new(0),

@@ -5,8 +5,9 @@
 use crate::clock::{Millis, NEVER};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
 
 /// Where an instance listens.
 #[derive(Debug)]
@@ -38,8 +39,18 @@ pub(crate) struct TargetState {
     phase: AtomicU8,
     /// When what is still open is closed.
     closes_by: AtomicU64,
-    /// A connection attempt failed: until then others are preferred.
+    /// It failed, to connect or again and again: until then others are preferred.
     avoid_until: AtomicU64,
+    /// Failures in a row, where a route counts them.
+    pub(crate) failures: AtomicU32,
+    /// How often it was ejected for them.
+    pub(crate) ejections: AtomicU64,
+    /// How long the last time, and when that was over.
+    last_pause: AtomicU64,
+    /// Requests that wait for it to have room.
+    waiting: AtomicU32,
+    /// Tells one of them that there may be some.
+    pub(crate) freed: Notify,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -54,12 +65,17 @@ impl TargetState {
             phase: AtomicU8::new(0),
             closes_by: AtomicU64::new(NEVER),
             avoid_until: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+            ejections: AtomicU64::new(0),
+            last_pause: AtomicU64::new(0),
+            waiting: AtomicU32::new(0),
+            freed: Notify::new(),
         }
     }
 
     pub(crate) fn in_flight(&self) -> u64 {
-        // Acquire/Release with the guard: who sees 0 also sees what the requests did.
-        self.in_flight.load(Ordering::Acquire)
+        // In one order with the guard: who sees 0 also sees what the requests did.
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -80,8 +96,36 @@ impl TargetState {
         self.avoid_until.load(Ordering::Relaxed)
     }
 
+    /// Others are preferred until then, if not for longer already.
     pub(crate) fn avoid(&self, until: Millis) {
-        self.avoid_until.store(until, Ordering::Relaxed);
+        self.avoid_until.fetch_max(until, Ordering::Relaxed);
+    }
+
+    /// Counts an ejection and says how long it is: `first`, or twice the last one when that has not been over for longer
+    /// than it took.
+    pub(crate) fn next_pause(&self, now: Millis, first: Millis, longest: Millis) -> Millis {
+        self.ejections.fetch_add(1, Ordering::Relaxed);
+        let last = self.last_pause.load(Ordering::Relaxed);
+        let is_soon = now.saturating_sub(self.avoid_until()) <= last.saturating_mul(2);
+        let pause = if last > 0 && is_soon { last.saturating_mul(2).min(longest) } else { first };
+        self.last_pause.store(pause, Ordering::Relaxed);
+        pause
+    }
+
+    /// One more waits for room.
+    pub(crate) fn wait(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn wait_no_more(&self) {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Tells one of those who wait that there may be room.
+    pub(crate) fn tell_room(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.freed.notify_one();
+        }
     }
 }
 
@@ -95,6 +139,13 @@ impl InFlight {
         Self(target)
     }
 
+    /// The same, unless `most` are open already.
+    pub(crate) fn begin_below(target: Arc<TargetState>, most: u64) -> Option<Self> {
+        let below = |open: u64| (open < most).then_some(open + 1);
+        target.in_flight.fetch_update(Ordering::SeqCst, Ordering::SeqCst, below).ok()?;
+        Some(Self(target))
+    }
+
     pub(crate) fn target(&self) -> &Arc<TargetState> {
         &self.0
     }
@@ -102,7 +153,9 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Release);
+        // In one order with those who begin to wait: either they see the room, or they are seen waiting.
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.0.tell_room();
     }
 }
 
@@ -118,13 +171,29 @@ pub(crate) struct UpstreamState {
     pub(crate) key: String,
     /// Requests waiting for a target.
     pub(crate) held: AtomicU64,
+    /// Requests waiting for a target to have room, and how many were turned away because of that.
+    pub(crate) queued: AtomicUsize,
+    pub(crate) shed: AtomicU64,
+    turn: AtomicUsize,
     counts: Box<[Counts]>,
 }
 
 impl UpstreamState {
     pub(crate) fn new(key: &str, workers: usize) -> Self {
         let counts = (0..workers.max(1)).map(|_| Counts::default()).collect();
-        Self { key: key.to_owned(), held: AtomicU64::new(0), counts }
+        Self {
+            key: key.to_owned(),
+            held: AtomicU64::new(0),
+            queued: AtomicUsize::new(0),
+            shed: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
+            counts,
+        }
+    }
+
+    /// A number that grows with each call, over all threads.
+    pub(crate) fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Counts one answer; `worker` is the calling thread's number.

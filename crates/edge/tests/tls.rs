@@ -286,3 +286,35 @@ async fn a_host_nobody_knew_gets_a_certificate_when_it_may() {
     }
     assert!(was_asked.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn handshakes_connections_and_the_end_of_certificates_are_counted() {
+    let mut site = Site::to(echo("b").await).await;
+    let config = site.config();
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut client = connect(&config, site.address, "a.test").await.unwrap();
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+        assert_eq!(client.response().await.status(), 200);
+        open.push(client);
+    }
+    let mut stranger = Client::connect(site.address).await;
+    stranger.send("GET / HTTP/1.1\r\n\r\n").await;
+    stranger.rest().await;
+    drop(stranger);
+    let expected = [
+        "mainstay_edge_tls_handshakes_total{result=\"full\"} 1",
+        "mainstay_edge_tls_handshakes_total{result=\"resumed\"} 1",
+        "mainstay_edge_tls_handshakes_total{result=\"failed\"} 1",
+        "mainstay_edge_connections 2",
+    ];
+    let text = loop {
+        let text = site.edge.control.metrics().await.unwrap();
+        if expected.iter().all(|line| text.lines().any(|seen| seen == *line)) {
+            break text;
+        }
+        tokio::task::yield_now().await;
+    };
+    let line = text.lines().find(|line| line.starts_with("mainstay_edge_certificate_expiry")).unwrap();
+    assert!(line.contains("{names=\"a.test\"} ") && !line.ends_with(" 0"), "{line}");
+}

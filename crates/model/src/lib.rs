@@ -7,6 +7,7 @@
 mod access;
 mod access_log;
 mod as_written;
+mod balance;
 mod config_hash;
 mod event;
 mod files;
@@ -38,6 +39,7 @@ mod trust;
 pub use access::{Access, Asked, BasicAuth, ForwardAuth, Jwt, JwtKeys, NetworkRule, Webhook, WebhookSender};
 pub use access_log::{AccessLog, LogFormat};
 pub use as_written::{AsWritten, WrittenCheck};
+pub use balance::{Balance, Ejection, HashKey};
 pub use config_hash::{ConfigHash, ConfigPiece, sha256};
 pub use event::{Event, EventKind};
 pub use files::Files;

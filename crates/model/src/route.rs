@@ -1,6 +1,6 @@
 //! Which requests a service gets.
 
-use crate::{Access, Compression, Cors, Files, HeaderRules, Site};
+use crate::{Access, Balance, Compression, Cors, Ejection, Files, HeaderRules, Site};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,12 +73,33 @@ pub struct RouteTimeouts {
     /// Time for the whole request, from its head to the last byte of the answer; upgraded connections are exempt.
     #[serde(skip_serializing_if = "is_default")]
     pub request: Option<Duration>,
+    /// Time that a request waits for an instance to have room; ten seconds when absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub queue: Option<Duration>,
+}
+
+impl RouteTimeouts {
+    /// How long requests wait where nothing is said. Whoever waits longer for a page has given up.
+    const QUEUE: Duration = Duration::from_secs(10);
+
+    /// Time that a request waits for an instance to have room.
+    pub fn queue_or_default(&self) -> Duration {
+        self.queue.unwrap_or(Self::QUEUE)
+    }
 }
 
 impl Default for RouteTimeouts {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Self { connect: minute, read: minute, write: minute, body: minute, first_byte: None, request: None }
+        Self {
+            connect: minute,
+            read: minute,
+            write: minute,
+            body: minute,
+            first_byte: None,
+            request: None,
+            queue: None,
+        }
     }
 }
 
@@ -135,6 +156,18 @@ pub struct RoutePolicy {
     /// Who may use it; the site's rules when absent.
     #[serde(skip_serializing_if = "is_default")]
     pub access: Option<Choice<Access>>,
+    /// How requests are spread over instances.
+    #[serde(skip_serializing_if = "is_default")]
+    pub balance: Balance,
+    /// Requests under way on one instance at once.
+    #[serde(skip_serializing_if = "is_default")]
+    pub max_in_flight: Option<u32>,
+    /// Requests that wait while all instances have so many; beyond that they are turned away.
+    #[serde(skip_serializing_if = "is_default")]
+    pub queue: u32,
+    /// Instances that fail again and again get no requests for a while.
+    #[serde(skip_serializing_if = "is_default")]
+    pub eject: Option<Ejection>,
 }
 
 /// Something that can be switched off.

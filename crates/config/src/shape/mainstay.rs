@@ -85,15 +85,19 @@ static EXTERNAL_ROUTE: Object =
 const ANY_ROUTE: &[Key] = &[
     key("access", ACCESS),
     key("add_prefix", Kind::Text),
+    key("balance", Kind::Text),
     key("compress", COMPRESS),
     key("cookies", Kind::Word(&["harden"])),
     key("cors", Kind::Object(&CORS)),
+    key("eject", EJECT),
     key("exact", Kind::Flag),
     key("headers", HEADERS),
     key("host", Kind::Text),
     key("limit", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
     key("max_body", Kind::Bytes),
+    key("max_in_flight", Kind::Count),
     key("path", Kind::Text),
+    key("queue", Kind::Count),
     key("redirect", Kind::Text),
     key("request_headers", Kind::Object(&REQUEST_HEADERS)),
     key("rewrite", Kind::Text),
@@ -159,6 +163,11 @@ const SECRET: Kind = Kind::Short(Short::Under("value"), &Kind::Object(&SECRET_OR
 
 static SECRET_OR_FILE: Object = closed(&[&[key("file", Kind::Text), key("value", Kind::Text)]]);
 
+const EJECT: Kind = Kind::Short(Short::Switch, &Kind::Object(&EJECTION));
+
+static EJECTION: Object =
+    closed(&[&[key("after", Kind::Count), key("for", Kind::Duration), key("off", Kind::Flag)]]);
+
 static ACCESS_LOG: Object = closed(&[&[
     key("format", Kind::Word(&["json", "combined"])),
     key("one_in", Kind::Count),
@@ -212,6 +221,7 @@ static TIMEOUTS: Object = closed(&[&[
     key("body", Kind::Duration),
     key("connect", Kind::Duration),
     key("first_byte", Kind::Duration),
+    key("queue", Kind::Duration),
     key("read", Kind::Duration),
     key("request", Kind::Duration),
     key("write", Kind::Duration),

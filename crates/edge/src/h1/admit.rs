@@ -10,6 +10,8 @@ use crate::balance;
 use crate::client::Client;
 use crate::clock;
 use crate::hold::Held;
+use crate::queue::Place;
+use crate::steering::Steering;
 use crate::table::Upstream;
 use crate::target::{InFlight, UpstreamState};
 use crate::worker::InForce;
@@ -38,6 +40,7 @@ impl<C: Client> Connection<'_, C> {
     /// Admits the request whose head stands at `bounds` of the input.
     pub(super) async fn admit(&mut self, bounds: Bounds) -> Result<Admitted, Turned> {
         let mut held: Option<Held> = None;
+        let mut place: Option<Place> = None;
         let mut admission = Admission::default();
         loop {
             let table = self.worker.table();
@@ -62,12 +65,17 @@ impl<C: Client> Connection<'_, C> {
                 continue;
             }
             let upstream = &table.upstreams[prepared.upstream];
-            let picked = balance::pick(&upstream.targets, self.worker.turn(), clock::now(), |_| false);
-            if let Some(target) = picked {
-                let in_flight = InFlight::begin(target.clone());
+            let steering = table.routes[prepared.route].steering.as_deref();
+            if let Some(in_flight) = self.pick(upstream, steering, prepared.lot) {
                 return Ok(Admitted { prepared, in_flight, table, admission });
             }
-            if let Err(why) = self.wait(&mut held, upstream).await {
+            let waited = match steering {
+                Some(steering) if !upstream.targets.is_empty() => {
+                    self.wait_for_room(&mut place, upstream, steering).await
+                }
+                _ => self.wait(&mut held, upstream).await,
+            };
+            if let Err(why) = waited {
                 let keep_alive = prepared.facts.keep_alive && prepared.framing.is_done();
                 let facts = Facts { keep_alive, ..prepared.facts };
                 let mut refused = Refused::plain(Refusal::new(503, why), facts);
@@ -76,6 +84,41 @@ impl<C: Client> Connection<'_, C> {
                 let upstream = Some(upstream.state.clone());
                 return Err(Turned { refused, upstream, table, admission });
             }
+        }
+    }
+
+    /// Chooses an instance and counts the request there; none when there is none, or none has room.
+    fn pick(&self, upstream: &Upstream, steering: Option<&Steering>, lot: Option<u64>) -> Option<InFlight> {
+        let (turn, now) = (self.worker.turn(), clock::now());
+        let Some(steering) = steering else {
+            return balance::pick(&upstream.targets, turn, now, |_| false).cloned().map(InFlight::begin);
+        };
+        let choosing = steering.choosing(&upstream.state, turn, lot);
+        let target = balance::choose(&upstream.targets, choosing, steering.most, now, |_| false)?;
+        InFlight::begin_below(target.clone(), steering.most)
+    }
+
+    /// Waits until an instance may have room; says why there will be none in time.
+    async fn wait_for_room(
+        &self,
+        place: &mut Option<Place>,
+        upstream: &Upstream,
+        steering: &Steering,
+    ) -> Result<(), &'static str> {
+        let Upstream { state, targets, .. } = upstream;
+        match place {
+            // Room may have come between the look before and this; so look once more.
+            None => {
+                let until = clock::now().saturating_add(steering.patience);
+                let taken = Place::take(state, targets, steering.queue, until);
+                *place = Some(taken.map_err(|_| "too many requests are waiting for room")?);
+                Ok(())
+            }
+            Some(place) if !place.is_for(targets) => {
+                place.move_to(targets);
+                Ok(())
+            }
+            Some(place) => place.room(&self.deadline).await.map_err(|_| "no instance had room in time"),
         }
     }
 

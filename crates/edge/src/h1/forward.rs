@@ -7,7 +7,7 @@ use super::body::{BodyError, Framing, Passage, unexpected_end};
 use super::head::{Bounds, Scanner};
 use super::request::Prepared;
 use super::response::{self, BadResponse, Ready, Received, Shape};
-use crate::balance;
+use crate::balance::{self, Choosing};
 use crate::buffer::{Buf, Use};
 use crate::client::{Client, Watch};
 use crate::clock::{self, Deadline, Millis, NEVER};
@@ -230,14 +230,15 @@ impl<C: Client> Exchange<'_, C> {
             return false;
         };
         let is_tried = |id| tried.contains(&id);
-        match balance::pick(&upstream.targets, self.worker.turn(), clock::now(), is_tried) {
-            Some(target) => {
-                self.in_flight = InFlight::begin(target.clone());
-                self.deadline.follow(Some(target.clone()));
-                true
-            }
-            None => false,
-        }
+        let most = self.table.routes[self.request.route].steering.as_ref().map_or(u64::MAX, |s| s.most);
+        let choosing = Choosing::LeastBusy(self.worker.turn());
+        let target = balance::choose(&upstream.targets, choosing, most, clock::now(), is_tried);
+        let Some(in_flight) = target.and_then(|target| InFlight::begin_below(target.clone(), most)) else {
+            return false;
+        };
+        self.deadline.follow(Some(in_flight.target().clone()));
+        self.in_flight = in_flight;
+        true
     }
 
     /// Whether a request that failed before any byte of a response may be sent again: only when it does no

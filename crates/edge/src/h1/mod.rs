@@ -257,6 +257,9 @@ impl<'w, C: Client> Connection<'w, C> {
         }
         let took = clock::precise().saturating_sub(self.tally.began.get());
         route.stats.count(self.worker.index, &self.tally, took);
+        if let (Some(steering), Some(target)) = (&route.steering, self.deadline.followed()) {
+            steering.judge(&target, &self.tally, clock::now());
+        }
         if let Some(draft) = admission.draft.take() {
             let target = self.deadline.followed();
             let instance = target.as_ref().map_or("", |target| &target.instance);

@@ -12,10 +12,10 @@ use super::values::Values;
 use crate::identity::{Claims, Client};
 use crate::limit;
 use crate::route::Route;
+use crate::steering::hash;
 use crate::table::{NoRoute, Table, paths};
 use httparse::Header;
-use mainstay_model::{Conditions, LimitKey};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use mainstay_model::{Conditions, HashKey, LimitKey};
 use std::net::IpAddr;
 
 /// A request, understood.
@@ -118,6 +118,22 @@ impl<'b> Request<'b> {
         self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
+    /// The number of what `key` says requests are told apart by.
+    pub(super) fn lot(&self, key: &HashKey, client: IpAddr) -> Option<u64> {
+        match key {
+            HashKey::Client => Some(lot(client)),
+            HashKey::Header(name) => self.values(name).next().map(hash),
+            HashKey::Cookie(name) => self.cookie(name.as_bytes()).map(hash),
+        }
+    }
+
+    /// The value of a cookie (RFC 6265, 4.2.1).
+    fn cookie(&self, name: &[u8]) -> Option<&'b [u8]> {
+        let pairs =
+            self.values("cookie").flat_map(|value| value.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
+        pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"=")).next()
+    }
+
     /// What the request counts by in each of its route's limits.
     pub(super) fn limit_keys(&self, route: &Route, client: IpAddr) -> limit::Keys {
         let mut keys = limit::Keys::default();
@@ -142,5 +158,5 @@ pub(super) struct Routed<'b> {
 
 /// A number that stays the same for a client, in every thread and after a restart, and is spread evenly.
 fn lot(client: IpAddr) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(client)
+    hash(client)
 }

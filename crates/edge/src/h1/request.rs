@@ -60,6 +60,8 @@ pub(crate) struct Prepared {
     pub(crate) timeouts: Timeouts,
     /// Lines that the response's head has because of this request.
     pub(crate) response_fields: Vec<u8>,
+    /// By what its instance is chosen, where its route chooses by that.
+    pub(crate) lot: Option<u64>,
     /// What its body must be signed with.
     pub(crate) signature: Option<Box<Expected>>,
 }

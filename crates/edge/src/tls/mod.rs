@@ -26,14 +26,15 @@ use certificates::{ACME_TLS, Certificates};
 use files::Files;
 use mainstay_model::table::CertificateStatus;
 use mainstay_model::{Issuer, ManagedCertificate, OnDemand, TableTls};
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{Acceptor, NoServerSessionStorage};
+use rustls::{HandshakeKind, ServerConfig};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -64,8 +65,29 @@ pub(crate) struct Tls {
     pub(crate) refusals: Refusals,
     /// Tells that other certificates are served, or that one will not be.
     published: watch::Sender<()>,
+    pub(crate) handshakes: Handshakes,
     tickets: Arc<Tickets>,
     config: Arc<ServerConfig>,
+}
+
+/// How handshakes ended.
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes {
+    pub(crate) full: AtomicU64,
+    pub(crate) resumed: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
+
+impl Handshakes {
+    fn count(&self, outcome: &Result<TlsStream<TcpStream>, HandshakeError>) {
+        let kind = outcome.as_ref().map(|stream| stream.get_ref().1.handshake_kind());
+        let counter = match kind {
+            Ok(Some(HandshakeKind::Resumed)) => &self.resumed,
+            Ok(_) => &self.full,
+            Err(_) => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Tls {
@@ -91,6 +113,7 @@ impl Tls {
             on_demand: Mutex::default(),
             refusals: Refusals::default(),
             published: watch::Sender::default(),
+            handshakes: Handshakes::default(),
             tickets,
             config: Arc::new(config),
         })
@@ -195,7 +218,9 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let from = Peer::new(peer, Scheme::Https);
     // A handshake's state is large and short-lived; idle connections should not keep room for it.
-    match Box::pin(shake_hands(worker, stream)).await {
+    let shaken = Box::pin(shake_hands(worker, stream)).await;
+    worker.shared.tls.handshakes.count(&shaken);
+    match shaken {
         // An authority has seen what it wanted to see.
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) => {}
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {

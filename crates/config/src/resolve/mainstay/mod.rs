@@ -1,6 +1,7 @@
 //! `x-mainstay` of a service and of the document.
 
 mod access;
+mod balance;
 mod files;
 mod limit;
 mod proxies;

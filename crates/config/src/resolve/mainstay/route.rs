@@ -1,6 +1,6 @@
 //! `routes:` of a service and of the edge.
 
-use super::{access, response};
+use super::{access, balance, response};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::resolve::{Reader, resources};
@@ -78,6 +78,8 @@ fn policy(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> R
         let message = "`rewrite` already takes the prefix off: `strip_prefix` says the same";
         sink.push(Diagnostic::error(Code::Conflict, message).about(given).path(path.key("rewrite")));
     }
+    let max_in_flight = balance::count(node, "max_in_flight", path, sink);
+    let queue = balance::queue(node, max_in_flight, path, sink);
     RoutePolicy {
         exact: node.get_flag("exact"),
         when: conditions(node, path, sink),
@@ -96,6 +98,10 @@ fn policy(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> R
         compress: response::compress(node, path, sink),
         harden_cookies: node.get("cookies").is_some(),
         access: access::access(node, reader, path, sink),
+        balance: balance::balance(node, path, sink),
+        max_in_flight,
+        queue,
+        eject: balance::eject(node, path, sink),
     }
 }
 
@@ -195,6 +201,7 @@ fn timeouts(node: &Node) -> RouteTimeouts {
         body: time("body").unwrap_or(default.body),
         first_byte: time("first_byte"),
         request: time("request"),
+        queue: time("queue"),
     }
 }
 

@@ -1,0 +1,182 @@
+//! Which instance gets a request, how many it gets, and who waits.
+
+#![allow(clippy::unwrap_used, reason = "tests fail so")]
+
+mod support;
+
+use mainstay_model::table::TableRoute;
+use mainstay_model::{Balance, Ejection, HashKey};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use support::{Client, Edge, Table, backend, echo, table};
+use tokio::sync::{Semaphore, mpsc};
+
+async fn three(change: impl FnOnce(&mut TableRoute)) -> Table {
+    let mut routes = table(1).route_with("*", "/", "u", change);
+    for name in ["one", "two", "three"] {
+        routes = routes.target("u", &format!("s/u.{name}"), echo(name).await);
+    }
+    routes
+}
+
+/// Who answered.
+async fn who(edge: &Edge, fields: &str) -> String {
+    let mut client = edge.client().await;
+    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{fields}\r\n")).await;
+    let text = client.response().await.text();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn in_turn_and_by_key() {
+    let edge = Edge::with(three(|route| route.policy.balance = Balance::RoundRobin).await).await;
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        seen.push(who(&edge, "").await);
+    }
+    assert_eq!(seen[..3], seen[3..]);
+    assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 3, "{seen:?}");
+    for key in [HashKey::Cookie("session".into()), HashKey::Header("x-tenant".into())] {
+        let named = |value: usize| match &key {
+            HashKey::Cookie(_) => format!("Cookie: a=b; session=s{value}; session=other\r\n"),
+            _ => format!("X-Tenant: {value}\r\n"),
+        };
+        let edge = Edge::with(three(|route| route.policy.balance = Balance::Hash(key.clone())).await).await;
+        let mut all = BTreeSet::new();
+        for value in 0..20 {
+            let first = who(&edge, &named(value)).await;
+            assert_eq!(who(&edge, &named(value)).await, first);
+            all.insert(first);
+        }
+        assert_eq!(all.len(), 3);
+        assert!(!who(&edge, "").await.is_empty(), "without a key anybody answers");
+    }
+}
+
+/// A backend that tells of each request and answers it when it is given leave.
+async fn slow() -> (SocketAddr, mpsc::UnboundedReceiver<String>, Arc<Semaphore>) {
+    let (told, heard) = mpsc::unbounded_channel();
+    let leave = Arc::new(Semaphore::new(0));
+    let given = leave.clone();
+    let address = backend(move |mut client: Client| {
+        let (told, leave) = (told.clone(), given.clone());
+        async move {
+            while let Some(request) = client.try_request().await {
+                let path = request.head.split(' ').nth(1).unwrap_or_default().to_owned();
+                let _ = told.send(path);
+                leave.acquire().await.unwrap().forget();
+                client.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            }
+        }
+    })
+    .await;
+    (address, heard, leave)
+}
+
+async fn begin(edge: &Edge, path: &str) -> Client {
+    let mut client = edge.client().await;
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    client
+}
+
+async fn until_metric(edge: &mut Edge, line: &str) {
+    while !edge.control.metrics().await.unwrap().lines().any(|seen| seen == line) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn who_finds_no_room_waits_in_the_order_of_coming_and_the_newest_is_turned_away() {
+    let (address, mut heard, leave) = slow().await;
+    let routes = table(1)
+        .route_with("*", "/", "u", |route| {
+            route.policy.max_in_flight = Some(1);
+            route.policy.queue = 2;
+            route.policy.timeouts.queue = Some(Duration::from_secs(600));
+        })
+        .target("u", "s/u.1", address);
+    let mut edge = Edge::with(routes).await;
+    let mut first = begin(&edge, "/1").await;
+    assert_eq!(heard.recv().await.unwrap(), "/1");
+    let mut second = begin(&edge, "/2").await;
+    until_metric(&mut edge, "mainstay_edge_queued{upstream=\"u\"} 1").await;
+    let mut third = begin(&edge, "/3").await;
+    until_metric(&mut edge, "mainstay_edge_queued{upstream=\"u\"} 2").await;
+    let mut fourth = begin(&edge, "/4").await;
+    let refused = fourth.response().await;
+    assert_eq!((refused.status(), refused.value("retry-after").is_some()), (503, true));
+    for (client, next) in [(&mut first, Some("/2")), (&mut second, Some("/3")), (&mut third, None)] {
+        leave.add_permits(1);
+        assert_eq!(client.response().await.status(), 200);
+        if let Some(next) = next {
+            assert_eq!(heard.recv().await.unwrap(), next);
+        }
+    }
+    until_metric(&mut edge, "mainstay_edge_shed_requests_total{upstream=\"u\"} 1").await;
+    // Somebody who waits and goes leaves the place to others.
+    let mut first = begin(&edge, "/5").await;
+    assert_eq!(heard.recv().await.unwrap(), "/5");
+    let mut second = begin(&edge, "/6").await;
+    until_metric(&mut edge, "mainstay_edge_queued{upstream=\"u\"} 1").await;
+    leave.add_permits(2);
+    assert_eq!(first.response().await.status(), 200);
+    assert_eq!(second.response().await.status(), 200);
+}
+
+#[tokio::test]
+async fn who_waits_too_long_is_told_so() {
+    let (address, mut heard, leave) = slow().await;
+    let routes = table(1)
+        .route_with("*", "/", "u", |route| {
+            route.policy.max_in_flight = Some(1);
+            route.policy.queue = 2;
+            route.policy.timeouts.queue = Some(Duration::from_millis(1));
+        })
+        .target("u", "s/u.1", address);
+    let edge = Edge::with(routes).await;
+    let mut first = begin(&edge, "/1").await;
+    assert_eq!(heard.recv().await.unwrap(), "/1");
+    assert_eq!(begin(&edge, "/2").await.response().await.status(), 503);
+    leave.add_permits(1);
+    assert_eq!(first.response().await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_instance_that_fails_again_and_again_is_left_alone_unless_all_are() {
+    let ill = Arc::new(AtomicBool::new(true));
+    let state = ill.clone();
+    let failing = backend(move |mut client: Client| {
+        let ill = state.clone();
+        async move {
+            while client.try_request().await.is_some() {
+                let status = if ill.load(Ordering::SeqCst) { "500 Oh" } else { "200 OK" };
+                client.send(format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nill")).await;
+            }
+        }
+    })
+    .await;
+    let eject = Some(Ejection { after: 3, pause: Duration::from_secs(600) });
+    let well = echo("well").await;
+    let routes = |version| {
+        table(version)
+            .route_with("*", "/", "u", |route| {
+                route.policy.eject = eject;
+                route.policy.balance = Balance::RoundRobin;
+            })
+            .target("u", "s/u.ill", failing)
+    };
+    let mut edge = Edge::with(routes(1).target("u", "s/u.well", well)).await;
+    let mut failed = 0;
+    for _ in 0..20 {
+        failed += usize::from(who(&edge, "").await != "well");
+    }
+    assert_eq!(failed, 3);
+    until_metric(&mut edge, "mainstay_edge_ejections_total{instance=\"s/u.ill\"} 1").await;
+    // Alone it is better than nobody.
+    edge.apply(routes(2)).await;
+    ill.store(false, Ordering::SeqCst);
+    assert_eq!(who(&edge, "").await, "ill");
+}

@@ -1,7 +1,7 @@
 //! Stacks built in a line, for planner and simulation tests.
 
 use mainstay_model::{
-    Dependency, DependencyCondition, EdgeSettings, Healthcheck, HostPattern, Mount, MountKind, Network,
+    Dependency, DependencyCondition, EdgeSettings, Healthcheck, Hook, HostPattern, Mount, MountKind, Network,
     PortRange, Protocol, PublishedPort, Readiness, Release, ReleaseNumber, Resources, RestartPolicy, Route,
     RoutePolicy, Secret, Service, ServiceName, Stack, StackName, Timestamp, Volume,
 };
@@ -108,6 +108,9 @@ pub trait ServiceExt: Sized {
     /// Needs `service` in `condition`.
     #[must_use]
     fn needs(self, service: &str, condition: DependencyCondition) -> Self;
+    /// Has containers that run before it starts, and commands that run in it after that.
+    #[must_use]
+    fn hooked(self) -> Self;
     /// Carries `version` in its environment, so that two versions differ.
     #[must_use]
     fn version(self, version: u64) -> Self;
@@ -146,6 +149,19 @@ impl ServiceExt for Service {
             name: None,
             app_protocol: None,
         });
+        self
+    }
+
+    fn hooked(mut self) -> Self {
+        let hook = Hook {
+            command: vec!["true".into()],
+            user: None,
+            privileged: false,
+            working_dir: None,
+            environment: BTreeMap::new(),
+        };
+        self.more.pre_start = vec![service("prepare")];
+        self.more.post_start = vec![hook];
         self
     }
 

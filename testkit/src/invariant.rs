@@ -87,6 +87,15 @@ pub fn always(world: &World) -> Result<(), Violation> {
             return broken(format!("two instances of {} run at once", body.instance.id.service));
         }
     }
+    let targets: BTreeSet<_> =
+        world.table.upstreams.values().flat_map(|u| &u.targets).map(|t| t.instance.as_str()).collect();
+    let named = |id: &mainstay_model::InstanceId| format!("shop/{id}");
+    let unhooked = |b: &&crate::world::Body| b.unhooked && b.instance.is_running();
+    if let Some(body) =
+        world.bodies.values().filter(unhooked).find(|b| targets.contains(&*named(&b.instance.id)))
+    {
+        return broken(format!("{} takes requests before its hooks have run", body.instance.id));
+    }
     let mut names = BTreeSet::new();
     match world.bodies.values().find(|b| !names.insert(&b.instance.name)) {
         Some(twice) => broken(format!("the name {} is used twice", twice.instance.name)),

@@ -25,6 +25,8 @@ pub struct Scenario {
     began: u64,
     story: String,
     last: String,
+    /// The next start is interrupted: the Engine starts the instance, and its hooks do not run.
+    pub dies_before_hooks: bool,
     /// A command is followed only until its deploy is over, not to the end of the release's trial.
     pub stop_at_rest_of_deploy: bool,
 }
@@ -41,6 +43,7 @@ impl Default for Scenario {
             began,
             story: String::new(),
             last: String::new(),
+            dies_before_hooks: false,
             stop_at_rest_of_deploy: false,
         }
     }
@@ -146,11 +149,22 @@ impl Scenario {
                 behaviour => behaviour,
             }
         };
+        if let (Step::Start { instance, .. }, true) = (step, self.dies_before_hooks) {
+            self.dies_before_hooks = false;
+            let _ = writeln!(self.story, "  the agent dies before the hooks of {instance}");
+            let _ = self.world.start_alone(instance);
+            return;
+        }
         if let Err(why) = self.world.carry_out(step, &self.blueprints, behave) {
             let _ = writeln!(self.story, "  failed: {why}");
         }
         if let Step::RunJob { service, .. } = step {
             self.state = apply(&self.state, &Transition::JobDone { service: service.clone() });
+        }
+        if let Step::Start { instance, .. } = step
+            && self.state.starting.contains(instance)
+        {
+            self.state = apply(&self.state, &Transition::Started { instance: instance.clone() });
         }
     }
 
@@ -189,7 +203,8 @@ fn step_text(step: &Step) -> String {
         Step::CreateNetwork { key, .. } => format!("create network {key}"),
         Step::CreateVolume { key, .. } => format!("create volume {key}"),
         Step::Create { instance, name, .. } => format!("create {instance} as {name}"),
-        Step::Start { instance } => format!("start {instance}"),
+        Step::Start { instance, prepare: false } => format!("start {instance}"),
+        Step::Start { instance, prepare: true } => format!("prepare and start {instance}"),
         Step::Stop { instance, grace_ms } => format!("stop {instance} within {} s", grace_ms / 1000),
         Step::Remove { instance } => format!("remove {instance}"),
         Step::Rename { instance, name } => format!("rename {instance} to {name}"),
@@ -221,6 +236,8 @@ fn transition_text(transition: &Transition) -> String {
         Transition::Stop { services: set } => format!("stop {}", services(set)),
         Transition::Start { services: set, .. } => format!("start {}", services(set)),
         Transition::Replace { instances, .. } => format!("replace {}", ids(instances)),
+        Transition::Starting { instances } => format!("starting {}", ids(instances)),
+        Transition::Started { instance } => format!("started {instance}"),
         Transition::Leave { instances, .. } => format!("leave: {}", ids(instances)),
         Transition::Forget { instances } => format!("forget {}", ids(instances)),
         Transition::Attempt { service, .. } => format!("attempt of {service}"),

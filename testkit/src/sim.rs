@@ -336,7 +336,13 @@ impl Sim {
     fn take_effect(&mut self, flight: &Flight, orphaned: bool) -> Result<(), Violation> {
         if self.faults && self.rng.one_in(30) {
             self.note(format!("failed {:?}", flight.step));
+            self.half_done(&flight.step);
             self.step_failed(&flight.step);
+            return Ok(());
+        }
+        if orphaned && matches!(flight.step, Step::Start { .. }) {
+            // Who would run its hooks is dead.
+            self.half_done(&flight.step);
             return Ok(());
         }
         if !orphaned {
@@ -367,10 +373,24 @@ impl Sim {
                 self.record(&Transition::JobDone { service: service.clone() }, "its job ended well");
             }
             (Step::RunJob { .. }, Ok(())) => self.report.lost += 1,
+            (Step::Start { instance, .. }, Ok(())) if self.state.starting.contains(instance) => {
+                self.record(&Transition::Started { instance: instance.clone() }, "its hooks have run");
+            }
             (step, Err(_)) if !orphaned => self.step_failed(step),
             _ => {}
         }
         Ok(())
+    }
+
+    /// A start whose hooks were not run, or failed.
+    fn half_done(&mut self, step: &Step) {
+        if let Step::Start { instance, .. } = step
+            && self.rng.one_in(2)
+        {
+            self.note(format!("{instance} runs without its hooks"));
+            // An instance that is gone has nothing left to do.
+            let _ = self.world.start_alone(instance);
+        }
     }
 
     /// The agent tries most things again, and gives a deploy up when that does not look worth while.
@@ -434,6 +454,9 @@ fn stack_of(rng: &mut Rng) -> Vec<Service> {
     }
     if rng.one_in(3) {
         api.container_name = Some("shop_api".into()).filter(|_| api.replicas == 1);
+    }
+    if rng.one_in(3) {
+        api = api.hooked();
     }
     let mut beat = fixture::service("beat").needs("api", DependencyCondition::ServiceStarted);
     beat.command = Some(["celery", "-A", "shop", "beat"].map(String::from).to_vec());

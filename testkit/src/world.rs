@@ -31,6 +31,9 @@ pub enum Behaviour {
 pub struct Body {
     pub instance: Instance,
     pub exclusive: bool,
+    /// Its service has hooks, and they have not run since it was last started by a step.
+    pub unhooked: bool,
+    has_hooks: bool,
     behaviour: Behaviour,
     began: u64,
     has_been_sick: bool,
@@ -157,7 +160,6 @@ impl World {
         blueprints: &BTreeMap<u32, Arc<Blueprint>>,
         behave: impl Fn(&Service, u32, u32) -> Behaviour,
     ) -> Result<(), String> {
-        let now = self.now();
         match step {
             Step::Record { .. } => Ok(()),
             Step::CreateNetwork { key, .. } => {
@@ -190,10 +192,9 @@ impl World {
                 let behaviour = behave(service, *release, instance.slot);
                 self.create(instance, blueprint, service, name, *number, behaviour)
             }
-            Step::Start { instance } => {
-                let time = self.time;
-                let body = self.bodies.get_mut(instance).ok_or("no such instance")?;
-                body.start(time, now);
+            Step::Start { instance, .. } => {
+                self.start_alone(instance)?;
+                self.bodies.get_mut(instance).ok_or("no such instance")?.unhooked = false;
                 Ok(())
             }
             Step::Stop { instance, .. } => {
@@ -214,6 +215,17 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    /// The part of a start that the Engine does: who asked for it died, or a hook failed.
+    pub fn start_alone(&mut self, id: &InstanceId) -> Result<(), String> {
+        let (time, now) = (self.time, self.now());
+        let body = self.bodies.get_mut(id).ok_or("no such instance")?;
+        if !body.instance.is_running() {
+            body.start(time, now);
+            body.unhooked = body.has_hooks;
+        }
+        Ok(())
     }
 
     fn create(
@@ -257,6 +269,8 @@ impl World {
             Body {
                 instance,
                 exclusive,
+                unhooked: false,
+                has_hooks: !service.more.post_start.is_empty() || !service.more.pre_start.is_empty(),
                 behaviour,
                 began: 0,
                 has_been_sick: false,

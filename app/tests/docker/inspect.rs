@@ -272,7 +272,7 @@ fn tidy_endpoint(fields: &mut Map<String, Value>, id: &str) {
 }
 
 /// Every place at which two values differ.
-fn differences(at: &str, theirs: &Value, ours: &Value, found: &mut Vec<String>) {
+pub fn differences(at: &str, theirs: &Value, ours: &Value, found: &mut Vec<String>) {
     match (theirs, ours) {
         (Value::Object(a), Value::Object(b)) => {
             for key in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {

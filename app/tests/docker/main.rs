@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod eject;
 mod harness;
+mod hooks;
 mod inspect;
 mod loopback;
 mod posthub;

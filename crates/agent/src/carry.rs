@@ -1,7 +1,7 @@
 //! Carrying out one step. Nothing is decided here.
 
 use crate::runtimes::Known;
-use crate::{Agent, Error};
+use crate::{Agent, Error, hook};
 use mainstay_host::docker::Job;
 use mainstay_model::{ReleaseNumber, RuntimeKind, Service, Stack, Step};
 use mainstay_plan::Blueprint;
@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Everything a step needs besides itself.
 #[derive(Clone)]
@@ -25,14 +26,17 @@ pub(crate) struct Order {
 pub(crate) enum Landed {
     /// Done.
     Done,
+    /// An instance was started, and its hooks have run.
+    Started,
     /// A release job ended with this status.
     Job { code: i32, oom: bool, log: Vec<String> },
 }
 
-/// Carries out `order`; `tell` hears every line of a release job.
+/// Carries out `order`; `tell` hears every line of a release job or hook. Hooks of a start are left when it is `abandoned`.
 pub(crate) async fn carry_out(
     agent: &Agent,
     order: &Order,
+    abandoned: CancellationToken,
     tell: impl FnMut(String) + Send,
 ) -> Result<Landed, Error> {
     let (runtimes, stack) = (&agent.runtimes, &order.blueprint.release.stack);
@@ -55,22 +59,33 @@ pub(crate) async fn carry_out(
         }
         Step::RunJob { .. } => return run_job(agent, order, tell).await,
         Step::Start { .. } | Step::Stop { .. } | Step::Remove { .. } | Step::Rename { .. } => {
-            about_instance(agent, order).await?
+            return about_instance(agent, order, &abandoned, tell).await;
         }
     }
     Ok(Landed::Done)
 }
 
 /// A step about an instance that is gone has nothing left to do.
-async fn about_instance(agent: &Agent, order: &Order) -> Result<(), Error> {
-    let Some(known) = &order.known else { return Ok(()) };
+async fn about_instance(
+    agent: &Agent,
+    order: &Order,
+    abandoned: &CancellationToken,
+    tell: impl FnMut(String) + Send,
+) -> Result<Landed, Error> {
+    let Some(known) = &order.known else { return Ok(Landed::Done) };
     match &order.step {
-        Step::Start { .. } => agent.runtimes.start(known).await,
-        Step::Stop { grace_ms, .. } => agent.runtimes.stop(known, Duration::from_millis(*grace_ms)).await,
-        Step::Remove { .. } => agent.runtimes.remove(known).await,
-        Step::Rename { name, .. } => agent.runtimes.rename(known, name).await,
-        _ => Ok(()),
+        Step::Start { prepare, .. } => {
+            hook::start(agent, order, known, *prepare, abandoned, tell).await?;
+            return Ok(Landed::Started);
+        }
+        Step::Stop { grace_ms, .. } => {
+            hook::stop(agent, order, known, Duration::from_millis(*grace_ms), tell).await?;
+        }
+        Step::Remove { .. } => agent.runtimes.remove(known).await?,
+        Step::Rename { name, .. } => agent.runtimes.rename(known, name).await?,
+        _ => {}
     }
+    Ok(Landed::Done)
 }
 
 async fn run_job(agent: &Agent, order: &Order, mut tell: impl FnMut(String) + Send) -> Result<Landed, Error> {

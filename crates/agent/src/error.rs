@@ -60,6 +60,9 @@ pub enum Error {
     /// The service cannot be had as the file says.
     #[error("service `{service}`: {why}")]
     Service { service: ServiceName, why: String },
+    /// A lifecycle hook failed.
+    #[error("`{hook}` of `{service}` {why}")]
+    Hook { service: ServiceName, hook: String, why: String, log: Vec<String> },
     /// An external network or volume does not exist.
     #[error("{kind} `{name}` is external and does not exist")]
     NoExternal { kind: &'static str, name: String },
@@ -99,6 +102,7 @@ impl Error {
             Self::NoExternal { .. } => "A0309",
             Self::Ejected => "A0311",
             Self::NotForCompose(_) => "A0312",
+            Self::Hook { .. } => "A0313",
             Self::Ending => "A0107",
             Self::Request(_) => "A0108",
         }
@@ -132,7 +136,7 @@ impl Error {
     /// Last lines of what failed, where there are some.
     pub(crate) fn log(&self) -> Vec<String> {
         match self {
-            Self::Docker(DockerError::BuildFailed { log, .. }) => log.clone(),
+            Self::Docker(DockerError::BuildFailed { log, .. }) | Self::Hook { log, .. } => log.clone(),
             _ => Vec::new(),
         }
     }

@@ -101,7 +101,30 @@ pub(crate) async fn provide(
         provided.insert(image, id.clone());
         ids.insert(service.name.clone(), id);
     }
+    for service in services {
+        provide_more(&docker, request, service, progress).await?;
+    }
     Ok(ids)
+}
+
+/// Images that a service uses besides its own: of `pre_start:` containers. They go by name when they are used.
+async fn provide_more(
+    docker: &Docker,
+    request: &DeployRequest,
+    service: &Service,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> Result<(), Error> {
+    let built: Vec<_> = request.stack.services.values().map(|s| reference(&request.stack, s)).collect();
+    for image in service.more_images().filter(|image| !built.contains(image)) {
+        match docker.image_id(image).await {
+            Ok(_) => {}
+            Err(DockerError::ImageMissing { .. }) if request.pull != PullWish::Never => {
+                pull(docker, service, image, progress).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Pulls one image with its progress.

@@ -9,6 +9,7 @@ mod crash;
 mod deploy;
 mod edge;
 mod error;
+mod hook;
 mod http;
 mod images;
 mod observe;

@@ -6,17 +6,20 @@ use crate::runtimes::Known;
 use crate::{Agent, Error, crash};
 use mainstay_model::{
     Health, Healthcheck, Instance, InstanceId, InstanceState, Readiness, Service, ServiceName, StackName,
-    StepKey, Timestamp,
+    Step, StepKey, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 /// What the service is told.
 pub(crate) enum Control {
     /// Carry out a step.
     Carry(Box<Order>),
+    /// An instance that is being started is not wanted any more: its hooks are left.
+    Abandon(InstanceId),
     /// These are its running instances now: probe them, and none else.
     Probe { service: Box<Service>, image: Option<String>, instances: Vec<Instance> },
 }
@@ -28,7 +31,7 @@ pub(crate) enum News {
     Landed { key: StepKey, outcome: Result<Landed, Error> },
     /// A probe says something new about an instance since its start.
     Health { instance: InstanceId, since: Timestamp, health: Health },
-    /// A line of its release job.
+    /// A line of its release job or of a hook.
     JobLine { service: ServiceName, line: String },
 }
 
@@ -47,6 +50,7 @@ impl ServiceHandle {
             news,
             probes: BTreeMap::new(),
             steps: JoinSet::new(),
+            starts: BTreeMap::new(),
         };
         tokio::spawn(task.run(receiver));
         Self { controls }
@@ -64,6 +68,8 @@ struct Task {
     news: mpsc::UnboundedSender<News>,
     probes: BTreeMap<(InstanceId, Timestamp), JoinHandle<()>>,
     steps: JoinSet<()>,
+    /// Starts under way.
+    starts: BTreeMap<InstanceId, CancellationToken>,
 }
 
 impl Task {
@@ -72,6 +78,7 @@ impl Task {
             tokio::select! {
                 control = controls.recv() => match control {
                     Some(Control::Carry(order)) => self.carry(*order),
+                    Some(Control::Abandon(id)) => if let Some(start) = self.starts.remove(&id) { start.cancel() },
                     Some(Control::Probe { service, image, instances }) => self.probe(&service, image.as_deref(), &instances),
                     None => break,
                 },
@@ -85,9 +92,14 @@ impl Task {
 
     fn carry(&mut self, order: Order) {
         let (agent, news) = (Arc::clone(&self.agent), self.news.clone());
+        let abandoned = CancellationToken::new();
+        if let Step::Start { instance, .. } = &order.step {
+            self.starts.insert(instance.clone(), abandoned.clone());
+        }
         self.steps.spawn(async move {
             let service = match order.step.key() {
                 StepKey::Job(service) => Some(service),
+                StepKey::Instance(id) => Some(id.service),
                 _ => None,
             };
             let lines = news.clone();
@@ -97,7 +109,7 @@ impl Task {
                 }
             };
             crash::point("before a step");
-            let outcome = carry::carry_out(&agent, &order, tell).await;
+            let outcome = carry::carry_out(&agent, &order, abandoned, tell).await;
             crash::point("after a step");
             let _ = news.send(News::Landed { key: order.step.key(), outcome });
         });

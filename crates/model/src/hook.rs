@@ -1,6 +1,6 @@
 //! What Compose lets run around the life of a container, and on changes of its source.
 
-use crate::{ImageRef, Mount, Secret};
+use crate::Secret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -17,22 +17,6 @@ pub struct Hook {
     pub working_dir: Option<String>,
     /// Variables over those of the container.
     pub environment: BTreeMap<String, Secret>,
-}
-
-/// One entry of `pre_start:`, a container of its own that runs to its end before the service starts. What it does not
-/// say it has from the service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InitHook {
-    /// What it runs, who as, and where.
-    pub hook: Hook,
-    /// Its image.
-    pub image: Option<ImageRef>,
-    /// `entrypoint:`; `None`: the image's.
-    pub entrypoint: Option<Vec<String>>,
-    /// Mounts of its own; those of the service come on top.
-    pub mounts: Vec<Mount>,
-    /// Once a copy rather than once a service.
-    pub per_replica: bool,
 }
 
 /// One entry of `develop: watch:`.

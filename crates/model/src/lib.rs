@@ -44,7 +44,7 @@ pub use config_hash::{ConfigHash, ConfigPiece, sha256};
 pub use event::{Event, EventKind};
 pub use files::Files;
 pub use health::{Healthcheck, Probe, Readiness};
-pub use hook::{Hook, InitHook, WatchAction, WatchRule};
+pub use hook::{Hook, WatchAction, WatchRule};
 pub use image::{Build, BuildMore, ImageRef};
 pub use instance::{Health, Instance, InstanceId, InstanceState, MadeByCompose};
 pub use limit::{Limit, LimitKey, LimitKind, Rate};

@@ -41,9 +41,10 @@ pub enum Step {
     CreateVolume { release: ReleaseNumber, key: String },
     /// Make an instance, not yet running. `release` is the one whose definition is used.
     Create { instance: InstanceId, release: ReleaseNumber, name: String, number: u32 },
-    /// Start it.
-    Start { instance: InstanceId },
-    /// Stop it with its signal, kill it after `grace_ms`.
+    /// Start it and run its `post_start:` hooks; with `prepare` the containers of `pre_start:` run before. One that runs
+    /// already has the hooks alone left to do.
+    Start { instance: InstanceId, prepare: bool },
+    /// Run its `pre_stop:` hooks, stop it with its signal, kill it after `grace_ms`.
     Stop { instance: InstanceId, grace_ms: u64 },
     /// Remove what is left of it, anonymous volumes included.
     Remove { instance: InstanceId },
@@ -88,7 +89,7 @@ impl Step {
             Self::CreateVolume { key, .. } | Self::RemoveVolume { key } => StepKey::Volume(key.clone()),
             Self::RunJob { service, .. } => StepKey::Job(service.clone()),
             Self::Create { instance, .. }
-            | Self::Start { instance }
+            | Self::Start { instance, .. }
             | Self::Stop { instance, .. }
             | Self::Remove { instance } => StepKey::Instance(instance.clone()),
             Self::Rename { instance, .. } => StepKey::Name(instance.clone()),

@@ -141,6 +141,12 @@ impl Service {
         if self.image.is_none() && self.build.is_none() { RuntimeKind::Native } else { RuntimeKind::Docker }
     }
 
+    /// Images besides its own: of `pre_start:` containers.
+    pub fn more_images(&self) -> impl Iterator<Item = &ImageRef> {
+        let hooks = self.more.pre_start.iter().filter_map(|hook| hook.image.as_ref());
+        hooks.filter(|image| self.image.as_ref() != Some(*image))
+    }
+
     /// The port a route, probe or `PORT` means when it names none: the first route's, published or exposed one.
     pub fn main_port(&self) -> Option<u16> {
         let routed = self.routes.iter().find_map(|r| r.port);

@@ -1,7 +1,7 @@
 //! What few files say of a service: other namespaces, devices, hooks, things outside the stack. Kept apart so that the
 //! many copies of a service that are made stay small.
 
-use crate::{AsWritten, CredentialSpec, DeviceRequest, Hook, InitHook, ModelUse, WatchRule};
+use crate::{AsWritten, CredentialSpec, DeviceRequest, Hook, ModelUse, Service, WatchRule};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -45,8 +45,9 @@ pub struct ServiceMore {
     pub attach: Option<bool>,
     /// `use_api_socket:`.
     pub use_api_socket: bool,
-    /// `pre_start:`.
-    pub pre_start: Vec<InitHook>,
+    /// `pre_start:`, containers that run to their end before the service starts: whole, with what each has from the service.
+    /// One without an image has the service's.
+    pub pre_start: Vec<Service>,
     /// `post_start:`.
     pub post_start: Vec<Hook>,
     /// `pre_stop:`.

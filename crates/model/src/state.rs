@@ -31,6 +31,10 @@ pub struct StackState {
     pub replace: BTreeMap<InstanceId, Timestamp>,
     /// Restarts and replacements in a row, for backoff: how many, and when the last one was.
     pub attempts: BTreeMap<ServiceName, (u32, Timestamp)>,
+    /// Instances of services with hooks that are being started: their start is over when the hooks have run, however often
+    /// the agent dies in between.
+    #[serde(default)]
+    pub starting: BTreeSet<InstanceId>,
     /// The current release has just taken over and still has to show that it is no worse than the one before.
     #[serde(default)]
     pub watch: Option<Watch>,
@@ -167,6 +171,10 @@ pub enum Transition {
     Replace { instances: BTreeSet<InstanceId>, at: Timestamp },
     /// Instances are no longer needed.
     Leave { instances: BTreeSet<InstanceId>, at: Timestamp },
+    /// Instances with hooks are about to be started.
+    Starting { instances: BTreeSet<InstanceId> },
+    /// An instance was started and its hooks have run, well or not.
+    Started { instance: InstanceId },
     /// Instances have gone, or run again: nothing is remembered of them.
     Forget { instances: BTreeSet<InstanceId> },
     /// A service is started once more after it ended by itself.

@@ -13,14 +13,15 @@ pub(crate) fn unmet(view: &View<'_>, blueprint: &Blueprint, service: &Service) -
         };
         let instances = view.staying(blueprint, name);
         let wanted = usize::try_from(needed.replicas).unwrap_or(usize::MAX);
-        let count = |holds: fn(&Instance) -> bool| instances.iter().filter(|i| holds(i)).count();
+        let count = |holds: &dyn Fn(&Instance) -> bool| instances.iter().filter(|i| holds(i)).count();
+        let has_started = |i: &Instance| i.is_running() && !view.is_starting(&i.id);
         let (holds, to_be) = match dependency.condition {
             DependencyCondition::ServiceStarted => {
-                (count(|i| i.is_running() || i.has_completed()) >= wanted, "started")
+                (count(&|i| has_started(i) || i.has_completed()) >= wanted, "started")
             }
             DependencyCondition::ServiceHealthy => (is_proven(view, blueprint, needed), "ready"),
             DependencyCondition::ServiceCompletedSuccessfully => {
-                (count(Instance::has_completed) >= wanted, "completed")
+                (count(&Instance::has_completed) >= wanted, "completed")
             }
         };
         (!holds).then(|| format!("waits for `{name}` to be {to_be}"))

@@ -131,7 +131,7 @@ impl Rollout<'_, '_> {
             return Some(format!("{id} did not become ready: {why}"));
         }
         let attempts = self.view.state().attempts.get(&id.service).map_or(0, |(count, _)| *count);
-        if instance.restarts.max(attempts) >= RESTARTS_ARE_FAILURE && !instance.is_ready() {
+        if instance.restarts.max(attempts) >= RESTARTS_ARE_FAILURE && !self.view.is_ready(instance) {
             return Some(format!("{id} keeps ending: {}", last_end(instance)));
         }
         let InstanceState::Exited { at, .. } = instance.state else { return None };

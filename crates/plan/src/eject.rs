@@ -6,7 +6,7 @@
 use crate::draft::Draft;
 use crate::route::{held_ports, in_force};
 use crate::view::View;
-use crate::{Blueprint, leave};
+use crate::{Blueprint, hook, leave};
 use mainstay_model::{Instance, InstanceId, InstanceState, RuntimeKind, Service, Step, StepKey, Transition};
 use std::collections::BTreeSet;
 
@@ -96,8 +96,11 @@ fn succeed(
         let made = present.iter().find(|i| i.compose.is_some() && i.number == number);
         match made {
             None => make(view, draft, current, service, number, ours),
-            Some(made) if is_waiting(view, service, made) => start(view, draft, made),
-            Some(_) => continue,
+            Some(made) if is_waiting(view, service, made) => start(view, draft, service, made),
+            Some(made) => {
+                hook::finish_start(view, draft, service, made);
+                continue;
+            }
         }
         there = false;
     }
@@ -126,9 +129,9 @@ fn make(
 }
 
 /// Starts a successor as soon as the edge is off its ports; until then the old one serves.
-fn start(view: &View<'_>, draft: &mut Draft<'_>, made: &Instance) {
+fn start(view: &View<'_>, draft: &mut Draft<'_>, service: &Service, made: &Instance) {
     if view.input.busy.contains(&StepKey::Edge) || !in_force(view, draft) {
         return draft.wait(&made.id.service, "waits for the edge to give up its ports");
     }
-    draft.step(Step::Start { instance: made.id.clone() }, "its ports are free");
+    hook::start(view, draft, service, made, "its ports are free");
 }

@@ -56,7 +56,12 @@ pub fn apply(state: &StackState, transition: &Transition) -> StackState {
             next.replace.retain(|id, _| !instances.contains(id));
             leave(&mut next, instances, at);
         }
+        Transition::Starting { instances } => next.starting.extend(instances),
+        Transition::Started { instance } => {
+            next.starting.remove(&instance);
+        }
         Transition::Forget { instances } => {
+            next.starting.retain(|id| !instances.contains(id));
             next.leaving.retain(|id, _| !instances.contains(id));
             next.replace.retain(|id, _| !instances.contains(id));
         }

@@ -14,6 +14,7 @@ mod deploy;
 mod down;
 mod draft;
 mod eject;
+mod hook;
 mod journal;
 mod leave;
 mod make;
@@ -64,6 +65,7 @@ pub fn next(input: &Input<'_>) -> Plan {
             watch::advance(&view, &mut draft);
         }
     }
+    hook::forget(&view, &mut draft);
     route::advance(&view, &mut draft);
     draft.finish()
 }

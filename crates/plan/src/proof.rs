@@ -21,7 +21,7 @@ fn works(view: &View<'_>, service: &Service, instance: &Instance) -> bool {
         return true;
     }
     // What a step is still under way for is not proven yet.
-    instance.is_ready()
+    view.is_ready(instance)
         && !view.is_busy(&instance.id)
         && survives_at(view, service, instance).is_none_or(|at| at <= view.now())
 }

@@ -275,8 +275,9 @@ fn target(view: &View<'_>, instance: &Instance, port: u16) -> Option<Target> {
 
 fn targets(view: &View<'_>, serving: &Blueprint, service: &Service, port: u16) -> Vec<Target> {
     // A step about an instance under way is its stop: undoing a deploy must not send it requests again.
-    let takes =
-        |i: &&Instance| i.is_ready() && !view.is_busy(&i.id) && !swaps_in_place(view, serving, service, i);
+    let takes = |i: &&Instance| {
+        view.is_ready(i) && !view.is_busy(&i.id) && !swaps_in_place(view, serving, service, i)
+    };
     let staying = view.staying(serving, &service.name).into_iter();
     let mut targets: Vec<_> = staying.filter(takes).filter_map(|i| target(view, i, port)).collect();
     if targets.is_empty() {
@@ -297,7 +298,7 @@ fn still_taking(view: &View<'_>, service: &Service, port: u16) -> Vec<Target> {
         return Vec::new();
     };
     let taking = |t: &Target| table.upstreams.values().any(|u| u.targets.contains(t));
-    let leaving = view.instances(&service.name).iter().filter(|i| view.is_leaving(&i.id) && i.is_ready());
+    let leaving = view.instances(&service.name).iter().filter(|i| view.is_leaving(&i.id) && view.is_ready(i));
     leaving.filter(|i| !view.is_busy(&i.id)).filter_map(|i| target(view, i, port)).filter(taking).collect()
 }
 

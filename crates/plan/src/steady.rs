@@ -6,7 +6,7 @@ use crate::dependency::unmet;
 use crate::draft::Draft;
 use crate::strategy::{Strategy, strategy};
 use crate::view::View;
-use crate::{Blueprint, leave};
+use crate::{Blueprint, hook, leave};
 use mainstay_model::{
     Health, Instance, InstanceState, RestartPolicy, RuntimeKind, Service, Step, Timestamp, Transition,
 };
@@ -104,21 +104,22 @@ pub(crate) fn revive(
     service: &Service,
     instance: &Instance,
 ) {
-    let step = Step::Start { instance: instance.id.clone() };
     let (at, asked) = match instance.state {
         InstanceState::Created => (Timestamp(0), Some("it was made and not started yet")),
+        InstanceState::Running { .. } => return hook::finish_start(view, draft, service, instance),
         InstanceState::Exited { at, .. } => {
             let by_command = view.state().started.get(&service.name).is_some_and(|asked| *asked > at);
             (at, by_command.then_some("a command asked for it"))
         }
         _ => return,
     };
+    let mut start = |why: String| hook::start(view, draft, service, instance, why);
     if let Some(why) = asked {
         // One that takes the place of another waits for nobody: its service runs, whatever has become of the others.
         let runs = view.instances(&service.name).iter().any(|i| i.is_running());
         return match unmet(view, blueprint, service).filter(|_| !runs) {
             Some(waits) => draft.wait(&service.name, waits),
-            None => draft.step(step, why),
+            None => start(why.to_owned()),
         };
     }
     // Docker restarts containers by itself; one that it leaves alone was stopped by somebody.
@@ -130,7 +131,7 @@ pub(crate) fn revive(
     }
     let (count, last) = view.state().attempts.get(&service.name).copied().unwrap_or((0, Timestamp(0)));
     if count > 0 && last >= at {
-        return draft.step(step, format!("it ended; attempt {count}"));
+        return start(format!("it ended; attempt {count}"));
     }
     let due = at + restart_delay(count, view.input.seed);
     // An end in the future means that the clock was set back: nothing to wait for.
@@ -168,7 +169,7 @@ pub(crate) fn replaces_in_place(view: &View<'_>, blueprint: &Blueprint, service:
 pub(crate) fn surplus<'a>(view: &View<'a>, blueprint: &Blueprint, service: &Service) -> Vec<&'a Instance> {
     let wanted = usize::try_from(service.replicas).unwrap_or(usize::MAX);
     let mut staying = view.staying(blueprint, &service.name);
-    let works = |i: &Instance| i.is_ready() || (crate::proof::may_end(service) && i.has_completed());
+    let works = |i: &Instance| view.is_ready(i) || (crate::proof::may_end(service) && i.has_completed());
     staying.sort_by_key(|i| (!works(i), view.is_replaced(&i.id), i.id.clone()));
     staying.split_off(wanted.min(staying.len()))
 }
@@ -221,13 +222,13 @@ fn replace(view: &View<'_>, draft: &mut Draft<'_>, blueprint: &Blueprint, servic
         return;
     }
     let wanted = usize::try_from(service.replicas).unwrap_or(usize::MAX);
-    let ready = fresh.iter().filter(|i| i.is_ready()).count();
+    let ready = fresh.iter().filter(|i| view.is_ready(i)).count();
     for step in create_steps(view, service, blueprint.release.number, wanted.saturating_sub(fresh.len())) {
         draft.step(step, "takes the place of an instance that is being replaced");
     }
     let mut leaving: BTreeSet<_> = old.iter().filter(|_| ready >= wanted).map(|i| i.id.clone()).collect();
     // Replacements that failed themselves do not pile up.
-    let unready = old.iter().rev().filter(|i| !i.is_ready());
+    let unready = old.iter().rev().filter(|i| !view.is_ready(i));
     leaving.extend(unready.take(old.len().saturating_sub(wanted)).map(|i| i.id.clone()));
     if !leaving.is_empty() {
         draft.record(Transition::Leave { instances: leaving, at: now }, "its replacement is ready");
@@ -287,7 +288,7 @@ fn calm(view: &View<'_>, draft: &mut Draft<'_>, blueprint: &Blueprint, service: 
     }
     let staying = view.staying(blueprint, &service.name);
     let wanted = usize::try_from(service.replicas).unwrap_or(usize::MAX);
-    let youngest = staying.iter().filter(|i| i.is_ready()).filter_map(|i| match i.state {
+    let youngest = staying.iter().filter(|i| view.is_ready(i)).filter_map(|i| match i.state {
         InstanceState::Running { since } => Some(since.min(view.now())),
         _ => None,
     });

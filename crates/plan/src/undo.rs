@@ -2,8 +2,8 @@
 
 use crate::draft::Draft;
 use crate::view::View;
-use crate::{leave, steady};
-use mainstay_model::{Deploy, Health, Instance, RuntimeKind, Step, StepKey, Transition};
+use crate::{Blueprint, hook, leave, steady};
+use mainstay_model::{Deploy, Health, Instance, RuntimeKind, StepKey, Transition};
 
 /// One step back towards the old release.
 pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
@@ -20,7 +20,7 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
         for service in deploy.swapping.keys() {
             let still_new = view.instances(service).iter().any(|i| is_new(i));
             for instance in view.matching(from, service) {
-                clean &= restore(view, draft, instance, still_new);
+                clean &= restore(view, draft, from, instance, still_new);
             }
         }
         steady::supervise(view, draft, from);
@@ -34,7 +34,13 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>, deploy: &Deploy) {
 }
 
 /// Starts an old instance again once nothing new holds its place. True when it runs and its health is known.
-fn restore(view: &View<'_>, draft: &mut Draft<'_>, instance: &Instance, still_new: bool) -> bool {
+fn restore(
+    view: &View<'_>,
+    draft: &mut Draft<'_>,
+    from: &Blueprint,
+    instance: &Instance,
+    still_new: bool,
+) -> bool {
     let service = &instance.id.service;
     if !leave::ended(instance) {
         // One that fails again and again was no better before; waiting for it would never end. The Engine counts from
@@ -43,7 +49,8 @@ fn restore(view: &View<'_>, draft: &mut Draft<'_>, instance: &Instance, still_ne
             RuntimeKind::Docker => instance.restarts,
             RuntimeKind::Native => view.state().attempts.get(service).map_or(0, |(count, _)| *count),
         };
-        return instance.health != Health::Starting || ended > 2;
+        let hooked = !view.is_starting(&instance.id);
+        return (instance.health != Health::Starting && hooked) || ended > 2;
     }
     if instance.has_completed()
         && view.releases().filter_map(|b| b.service(service)).any(crate::proof::may_end)
@@ -52,8 +59,8 @@ fn restore(view: &View<'_>, draft: &mut Draft<'_>, instance: &Instance, still_ne
     }
     if still_new {
         draft.wait(service, "comes back once the failed new instance is gone");
-    } else {
-        draft.step(Step::Start { instance: instance.id.clone() }, "the deploy that stopped it failed");
+    } else if let Some(service) = from.service(service) {
+        hook::start(view, draft, service, instance, "the deploy that stopped it failed");
     }
     false
 }

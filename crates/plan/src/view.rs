@@ -113,6 +113,16 @@ impl<'a> View<'a> {
         self.state().leaving.contains_key(id)
     }
 
+    /// Its start is not over: hooks have not run yet.
+    pub fn is_starting(&self, id: &InstanceId) -> bool {
+        self.state().starting.contains(id)
+    }
+
+    /// Running and ready, its start over.
+    pub fn is_ready(&self, instance: &Instance) -> bool {
+        instance.is_ready() && !self.is_starting(&instance.id)
+    }
+
     pub fn is_replaced(&self, id: &InstanceId) -> bool {
         self.state().replace.contains_key(id)
     }

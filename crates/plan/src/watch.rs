@@ -67,7 +67,7 @@ fn fault(view: &View<'_>, watch: &Watch, current: &Blueprint, service: &Service)
     let attempts = view.state().attempts.get(&service.name).map_or(0, |(count, _)| *count);
     let keeps_failing = |i: &&&Instance| {
         let may_end = proof::may_end(service) && i.has_completed();
-        i.restarts.max(attempts) >= RESTARTS_ARE_FAILURE && !i.is_ready() && !may_end
+        i.restarts.max(attempts) >= RESTARTS_ARE_FAILURE && !view.is_ready(i) && !may_end
     };
     if let Some(instance) = staying.iter().find(keeps_failing) {
         let how = match &instance.health {

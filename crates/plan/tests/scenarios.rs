@@ -174,9 +174,24 @@ fn a_stack_that_is_given_to_compose_changes_what_publishes_ports_alone() {
 }
 
 #[test]
+fn hooks_belong_to_a_start_and_those_before_it_run_once_for_all_copies() {
+    let mut scenario = Scenario::default();
+    scenario.up([db(), api(1, 2).hooked(), beat(1)]);
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
 fn what_is_created_is_made_in_full_and_started_by_whoever_comes_next() {
     let mut scenario = Scenario::default();
     scenario.create([db(), api(1, 2)]);
     scenario.up([db(), api(1, 2)]);
+    assert_snapshot!(scenario.story());
+}
+
+#[test]
+fn an_agent_that_died_before_the_hooks_runs_them_before_any_request_comes() {
+    let mut scenario = Scenario::default();
+    scenario.dies_before_hooks = true;
+    scenario.up([service("api").routed("shop.test").hooked()]);
     assert_snapshot!(scenario.story());
 }

@@ -6,7 +6,9 @@ use crate::observe::{look, with_health};
 use crate::service::{Control, News, ServiceHandle};
 use crate::{Error, clock};
 use mainstay_api::Progress;
-use mainstay_model::{Health, InstanceState, Plan, RuntimeKind, Seen, Step, StepKey, Timestamp};
+use mainstay_model::{
+    Health, InstanceId, InstanceState, Phase, Plan, RuntimeKind, Seen, Step, StepKey, Timestamp, Wish,
+};
 use mainstay_plan::{Blueprint, Input, in_rotation, next};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -115,12 +117,28 @@ impl Task {
                 continue;
             }
             self.begin(&plan).await;
+            self.abandon_starts();
             self.show();
             self.finish_waiters(plan.steps.is_empty());
             return self.pause(&plan);
         }
         self.show();
         IDLE
+    }
+
+    /// Hooks may take long: nobody waits for those of an instance that is to go.
+    fn abandon_starts(&mut self) {
+        let (state, failed) = (&self.state, self.state.deploy.as_ref());
+        let failed = failed.filter(|d| matches!(d.phase, Phase::Undoing { .. })).map(|d| (d.to, d.from));
+        let goes = |id: &InstanceId| {
+            let undone = failed.is_some_and(|(to, from)| id.release == to && from != Some(to));
+            undone || state.wish != Wish::Up || state.leaving.contains_key(id)
+        };
+        let under_way = |id: &&InstanceId| self.busy.contains_key(&StepKey::Instance((*id).clone()));
+        let going: Vec<_> = state.starting.iter().filter(|id| goes(id)).filter(under_way).cloned().collect();
+        for id in going {
+            self.service(&id.service).tell(Control::Abandon(id.clone()));
+        }
     }
 
     fn plan(&mut self) -> Plan {
@@ -174,9 +192,12 @@ impl Task {
 
     async fn landed(&mut self, key: StepKey, outcome: Result<Landed, Error>) {
         match outcome {
-            Ok(Landed::Done) => {
+            Ok(landed @ (Landed::Done | Landed::Started)) => {
                 self.failures.remove(&key);
                 self.tell_step(&key, mainstay_api::StepState::Done);
+                if landed == Landed::Started {
+                    self.start_is_over(&key).await;
+                }
             }
             Ok(Landed::Job { code, oom, log }) => self.job_ended(&key, code, oom, log).await,
             Err(error) => self.step_failed(key, &error).await,

@@ -1,10 +1,13 @@
 //! Changing the stack's state: written first, then believed.
 
 use super::Task;
+use crate::waiters::{Until, failed};
 use crate::{Error, crash};
-use mainstay_api::Progress;
+use mainstay_api::{Outcome, Progress};
 use mainstay_host::journal::Outcome as Ending;
-use mainstay_model::{Deploy, EventKind, Failure, Phase, Plan, StackState, Step, Transition, Wish};
+use mainstay_model::{
+    Deploy, EventKind, Failure, Phase, Plan, ServiceName, StackState, Step, Transition, Wish,
+};
 use mainstay_plan::{Blueprint, apply};
 use std::sync::Arc;
 
@@ -187,6 +190,21 @@ impl Task {
                 false
             }
             None => true,
+        });
+    }
+
+    /// Tells those who wait for `service` to be started that it is not, or not as they wished.
+    pub(super) fn tell_failed_start(&mut self, service: &ServiceName, error: &Error) {
+        let release = self.state.current;
+        self.waiters.retain(|waiter| {
+            let waits = matches!(&waiter.until, Until::Started(services) if services.contains(service));
+            if waits {
+                let (log, code) = (error.log(), Some(error.code().into()));
+                let service = Some(service.clone());
+                let outcome = Outcome { log, code, service, ..failed(release, error.whole()) };
+                waiter.tell(Progress::Done { outcome });
+            }
+            !waits
         });
     }
 

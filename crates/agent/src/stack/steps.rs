@@ -60,10 +60,10 @@ impl Task {
             Step::CreateNetwork { release, .. } | Step::CreateVolume { release, .. } => {
                 (Some(*release), None)
             }
-            Step::Start { instance }
+            Step::Start { instance, .. }
             | Step::Stop { instance, .. }
             | Step::Remove { instance }
-            | Step::Rename { instance, .. } => (None, known(instance)),
+            | Step::Rename { instance, .. } => (self.made_from(instance), known(instance)),
             Step::RemoveNetwork { .. }
             | Step::RemoveVolume { .. }
             | Step::Record { .. }
@@ -78,6 +78,12 @@ impl Task {
             *grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         }
         Some(Order { step, blueprint: Arc::clone(blueprint?), known: instance })
+    }
+
+    /// The release whose definition an instance was made from.
+    fn made_from(&self, id: &InstanceId) -> Option<ReleaseNumber> {
+        let instance = self.observed.all().find(|i| i.id == *id)?;
+        self.blueprints.iter().find(|(_, b)| b.made(instance, &self.observed)).map(|(number, _)| *number)
     }
 
     /// Networks and volumes are nobody's own; whichever service comes first carries their steps.
@@ -99,6 +105,9 @@ impl Task {
         self.tell_step(&key, StepState::Failed);
         self.event(EventKind::StepFailed, service.clone(), None, message.clone());
         let proving = self.state.deploy.as_ref().is_some_and(|d| d.phase == Phase::Proving);
+        if !proving && matches!(error, Error::Hook { .. }) {
+            self.hook_failed(&key, error).await;
+        }
         if proving && !error.is_passing() {
             let instance = match &key {
                 StepKey::Instance(id) | StepKey::Name(id) => Some(id.clone()),
@@ -107,6 +116,29 @@ impl Task {
             let failure = Failure { service, instance, why: message, log: error.log() };
             self.fail(failure).await;
         }
+    }
+
+    /// Nothing is left to do for a start.
+    pub(super) async fn start_is_over(&mut self, key: &StepKey) {
+        let StepKey::Instance(id) = key else { return };
+        if !self.state.starting.contains(id) {
+            return;
+        }
+        if let Err(error) = self.command(&Transition::Started { instance: id.clone() }).await {
+            // It stays to be started, which does no harm.
+            tracing::warn!(%error, "cannot record the end of a start");
+        }
+    }
+
+    /// As with Compose, an instance whose `post_start:` failed runs on, and whoever asked for the start is told. One that was
+    /// not started because of its `pre_start:` is tried again.
+    async fn hook_failed(&mut self, key: &StepKey, error: &Error) {
+        let StepKey::Instance(id) = key else { return };
+        let runs = self.observed.all().any(|i| i.id == *id && i.is_running());
+        if runs || matches!(error, Error::Hook { hook, .. } if hook.starts_with("post_start")) {
+            self.start_is_over(key).await;
+        }
+        self.tell_failed_start(&id.service, error);
     }
 
     pub(super) async fn job_ended(&mut self, key: &StepKey, code: i32, oom: bool, log: Vec<String>) {
@@ -228,7 +260,7 @@ fn describe(step: &Step) -> (&'static str, String) {
         Step::CreateNetwork { key, .. } => ("create network", key.clone()),
         Step::CreateVolume { key, .. } => ("create volume", key.clone()),
         Step::Create { instance, .. } => ("create", instance.to_string()),
-        Step::Start { instance } => ("start", instance.to_string()),
+        Step::Start { instance, .. } => ("start", instance.to_string()),
         Step::Stop { instance, .. } => ("stop", instance.to_string()),
         Step::Remove { instance } => ("remove", instance.to_string()),
         Step::Rename { instance, .. } => ("rename", instance.to_string()),

@@ -1,8 +1,8 @@
 //! Lifecycle hooks and rules of `develop` (Compose Specification, "pre_start", "post_start", "pre_stop", "Develop").
 
-use super::{Cx, mounts, texts};
+use super::{Cx, service, texts};
 use crate::node::Node;
-use mainstay_model::{Hook, InitHook, Secret, WatchAction, WatchRule};
+use mainstay_model::{Hook, Secret, Service, ServiceName, WatchAction, WatchRule};
 use std::collections::BTreeMap;
 
 /// Variables of a service or hook. Those without a value anywhere are absent.
@@ -27,17 +27,14 @@ fn hook(node: &Node) -> Hook {
 }
 
 /// Hooks that are containers of their own.
-pub fn pre_start(cx: &mut Cx<'_>) -> Vec<InitHook> {
-    let items = cx.node.items("pre_start").iter().enumerate();
-    items
-        .map(|(index, node)| InitHook {
-            hook: hook(node),
-            image: node.get_text("image").filter(|image| !image.is_empty()).map(str::to_owned),
-            entrypoint: node.get("entrypoint").and_then(Node::as_list).map(texts),
-            mounts: mounts::mounts(cx, node, &format!("pre_start[{index}].")),
-            per_replica: node.get_flag("per_replica"),
-        })
-        .collect()
+pub fn pre_start(cx: &mut Cx<'_>, name: &ServiceName) -> Vec<Service> {
+    let mut containers = vec![];
+    for (index, node) in cx.node.items("pre_start").iter().enumerate() {
+        let path = cx.path.key("pre_start").index(index);
+        let mut own = Cx { node, path, key_span: cx.key_span, project: cx.project, sink: cx.sink };
+        containers.push(Service { config_hash: None, ..service::container(name.clone(), &mut own) });
+    }
+    containers
 }
 
 /// Rules of `develop: watch:`.

@@ -10,7 +10,6 @@ use mainstay_model::{
 use std::collections::BTreeMap;
 
 /// Resolves a service. `None`: it cannot be run at all; that was reported.
-#[allow(clippy::too_many_lines)] // One line for each field of the model, in its order.
 pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
     let name = match ServiceName::new(name) {
         Ok(name) => name,
@@ -31,8 +30,19 @@ pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
         cx.sink.push(Diagnostic::warning(Code::NotYet, message).at(cx.key_span).path(&cx.path));
         return None;
     }
+    Some(resolved(name, cx, is_native, ours))
+}
+
+/// A container that is no service: a hook, whose image may be its service's.
+pub fn container(name: ServiceName, cx: &mut Cx<'_>) -> Service {
+    resolved(name, cx, false, mainstay::OfService::default())
+}
+
+#[allow(clippy::too_many_lines)] // One line for each field of the model, in its order.
+fn resolved(name: ServiceName, cx: &mut Cx<'_>, is_native: bool, ours: mainstay::OfService) -> Service {
     let readiness = ours.readiness.unwrap_or_else(|| health::readiness(cx, is_native));
-    Some(Service {
+    let more = Box::new(more(cx, &name));
+    Service {
         name,
         image: cx.text("image"),
         build: build::build(cx),
@@ -80,17 +90,17 @@ pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
         devices: devices(cx),
         pid: cx.text("pid"),
         ipc: cx.text("ipc"),
-        more: Box::new(more(cx)),
+        more,
         secrets: mounts::grants(cx.node, "secrets", "/run/secrets"),
         configs: mounts::grants(cx.node, "configs", ""),
         profiles: cx.texts("profiles"),
         routes: ours.routes,
         release_job: ours.release,
-    })
+    }
 }
 
 /// What few files say.
-fn more(cx: &mut Cx<'_>) -> ServiceMore {
+fn more(cx: &mut Cx<'_>, name: &ServiceName) -> ServiceMore {
     ServiceMore {
         pull_refresh_after: cx.text("pull_refresh_after"),
         device_requests: resources::device_requests(cx),
@@ -110,7 +120,7 @@ fn more(cx: &mut Cx<'_>) -> ServiceMore {
         external_links: cx.texts("external_links"),
         attach: cx.child("attach").map(|_| cx.flag("attach")),
         use_api_socket: cx.flag("use_api_socket"),
-        pre_start: hooks::pre_start(cx),
+        pre_start: hooks::pre_start(cx, name),
         post_start: hooks::hooks(cx.node.items("post_start")),
         pre_stop: hooks::hooks(cx.node.items("pre_stop")),
         watch: hooks::watch(cx.node),

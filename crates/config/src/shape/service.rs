@@ -7,6 +7,7 @@ use super::container::{CONTAINER, ENVIRONMENT, KEYED, not_yet};
 use super::deploy::DEPLOY;
 use super::{
     Identity, Key, Kind, Names, ONE_OR_TEXTS, Object, Short, TEXTS, box_only, container, inert, key, object,
+    refused,
 };
 
 /// A service.
@@ -24,9 +25,9 @@ static SERVICE_KEYS: &[Key] = &[
     key("extends", Kind::Short(Short::Extends, &Kind::Object(&EXTENDS))),
     container("external_links", TEXTS),
     key("links", KEYED),
-    not_yet("pre_start", Kind::List(&Kind::Object(&PRE_START), Identity::None)),
-    not_yet("post_start", Kind::List(&Kind::Object(&HOOK), Identity::None)),
-    not_yet("pre_stop", Kind::List(&Kind::Object(&HOOK), Identity::None)),
+    container("pre_start", Kind::List(&Kind::Object(&PRE_START), Identity::None)),
+    container("post_start", Kind::List(&Kind::Object(&HOOK), Identity::None)),
+    container("pre_stop", Kind::List(&Kind::Object(&HOOK), Identity::None)),
 ];
 
 /// What services and jobs have in common.
@@ -133,7 +134,8 @@ static HOOK: Object = Object {
     nullable: false,
 };
 /// A `pre_start` hook is a container of its own.
-pub static PRE_START: Object = object(&[CONTAINER, &[key("per_replica", Kind::Flag)]]);
+pub static PRE_START: Object = object(&[CONTAINER, &[refused("per_replica", Kind::Flag, ONCE)]]);
+const ONCE: &str = "containers of `pre_start` run once for all copies; Docker Compose runs no others either";
 
 static PORT: Object = Object {
     parts: &[&[

@@ -194,7 +194,7 @@ impl Docker {
 
     /// Kills a command by its process id. Only where the Engine's process ids are this host's, and only while
     /// that process is in a control group of `container`: ids are used again.
-    async fn kill_exec(&self, container: &str, id: &str) -> Result<(), DockerError> {
+    pub(super) async fn kill_exec(&self, container: &str, id: &str) -> Result<(), DockerError> {
         if self.engine.reach != Reach::Bridge {
             return Ok(());
         }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use std::collections::VecDeque;
 
 /// Lines of a job's log that are kept for who has to tell of its failure.
-const LAST_LINES: usize = 20;
+pub(super) const LAST_LINES: usize = 20;
 
 /// A job to be run.
 #[derive(Debug, Clone, Copy)]
@@ -79,9 +79,18 @@ impl Docker {
     pub async fn run_job(
         &self,
         job: &Job<'_>,
-        mut news: impl FnMut(LogLine) + Send,
+        news: impl FnMut(LogLine) + Send,
     ) -> Result<JobEnd, DockerError> {
         let container = self.begun(job).await?;
+        self.followed(container, news).await
+    }
+
+    /// The log of a container that was started, and how it ended.
+    pub(super) async fn followed(
+        &self,
+        container: String,
+        mut news: impl FnMut(LogLine) + Send,
+    ) -> Result<JobEnd, DockerError> {
         let mut last_lines = VecDeque::new();
         match self.logs(&container, &LogRequest { follow: true, ..LogRequest::default() }).await {
             Ok(mut log) => {

@@ -13,6 +13,9 @@ pub(super) const ONEOFF: &str = "com.docker.compose.oneoff";
 pub(super) const NETWORK: &str = "com.docker.compose.network";
 pub(super) const VOLUME: &str = "com.docker.compose.volume";
 pub(super) const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+/// A container of a lifecycle hook; the value says of which kind.
+pub(super) const HOOK: &str = "com.docker.compose.hook";
+const HOOK_INDEX: &str = "com.docker.compose.hook-index";
 const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
 const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 const IMAGE: &str = "com.docker.compose.image";
@@ -52,6 +55,23 @@ pub(super) fn of_container(stack: &Stack, service: &Service, identity: &Identity
             (WORKING_DIR, stack.directory.display().to_string()),
             (IMAGE, identity.image.to_owned()),
             (DEPENDS_ON, depends_on(&service.depends_on)),
+            (VERSION, version()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value)),
+    );
+    labels
+}
+
+/// The labels that Compose gives the container of a `pre_start:` hook, over its service's own.
+pub(super) fn of_pre_start(stack: &Stack, hook: &Service, index: usize) -> Labels {
+    let mut labels = hook.labels.clone();
+    labels.extend(
+        [
+            (PROJECT, stack.name.to_string()),
+            (SERVICE, hook.name.to_string()),
+            (HOOK, "pre_start".to_owned()),
+            (HOOK_INDEX, index.to_string()),
+            (DEPENDS_ON, String::new()),
             (VERSION, version()),
         ]
         .map(|(key, value)| (key.to_owned(), value)),

@@ -249,7 +249,9 @@ impl Docker {
 }
 
 fn is_job(labels: &Labels) -> bool {
-    labels.get(labels::ONEOFF).is_some_and(|oneoff| oneoff == "True") || labels.contains_key(labels::JOB)
+    labels.get(labels::ONEOFF).is_some_and(|oneoff| oneoff == "True")
+        || labels.contains_key(labels::JOB)
+        || labels.contains_key(labels::HOOK)
 }
 
 impl Inspected {

@@ -51,7 +51,7 @@ fn choose(rng: &mut Rng, project: &str, world: &World) -> Event {
             let name = world.bodies.get(&instance).map_or(name, |body| body.instance.name.clone());
             Step::Create { name, instance, release: 1, number: slot }
         }
-        3 | 4 => Step::Start { instance },
+        3 | 4 => Step::Start { instance, prepare: false },
         5 | 6 => Step::Stop { instance, grace_ms: u64::try_from(GRACE.as_millis()).unwrap() },
         7 => Step::Rename { instance, name },
         8 => return Event::Killed(instance),
@@ -125,7 +125,7 @@ async fn the_model_and_the_engine_end_in_the_same_observation(site: &mut Site) {
             match &event {
                 Event::Step(step) => {
                     let about = match step {
-                        Step::Start { instance }
+                        Step::Start { instance, .. }
                         | Step::Stop { instance, .. }
                         | Step::Remove { instance }
                         | Step::Rename { instance, .. } => there(instance),

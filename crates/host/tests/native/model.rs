@@ -31,7 +31,7 @@ fn choose(rng: &mut Rng) -> Step {
     let instance = id("app", 1 + u32::try_from(rng.below(2)).unwrap());
     match rng.below(5) {
         0 | 1 => Step::Create { name: instance.to_string(), instance, release: 1, number: 0 },
-        2 => Step::Start { instance },
+        2 => Step::Start { instance, prepare: false },
         3 => Step::Stop { instance, grace_ms: GRACE_MS },
         _ => Step::Remove { instance },
     }
@@ -47,7 +47,7 @@ async fn on_the_host(host: &Host, step: &Step, there: bool) {
             native.create(stack, &service, instance, "hash", None).await.unwrap();
         }
         _ if !there => {}
-        Step::Start { instance } => {
+        Step::Start { instance, .. } => {
             native.start(stack, instance).await.unwrap();
         }
         Step::Stop { instance, grace_ms } => {
@@ -70,7 +70,7 @@ async fn the_model_and_real_processes_end_in_the_same_observation() {
             let step = choose(&mut rng);
             let there = |id: &InstanceId| world.bodies.contains_key(id);
             let is_there = match &step {
-                Step::Start { instance } | Step::Stop { instance, .. } | Step::Remove { instance } => {
+                Step::Start { instance, .. } | Step::Stop { instance, .. } | Step::Remove { instance } => {
                     there(instance)
                 }
                 _ => true,

@@ -3,7 +3,7 @@
 use crate::{Agent, Error};
 use mainstay_api::{DeployRequest, Progress, PullWish, StepState};
 use mainstay_host::docker::{BuildOrder, BuildProgress, Docker, DockerError, StepState as BuildState};
-use mainstay_model::{RuntimeKind, Service, ServiceName, Stack};
+use mainstay_model::{Build, RuntimeKind, Service, ServiceName, Stack};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
@@ -83,7 +83,7 @@ pub(crate) async fn provide(
     let mut provided: BTreeMap<String, String> = BTreeMap::new();
     // What one service builds another may only name: builds come first.
     let (builds, others): (Vec<&Service>, Vec<&Service>) = services.iter().partition(|s| s.build.is_some());
-    for service in builds.into_iter().chain(others) {
+    for service in in_build_order(builds).into_iter().chain(others) {
         let Some(need) = needs.get(&service.name) else { continue };
         let image = reference(&request.stack, service);
         let shared = provided.get(&image).cloned().filter(|_| !matches!(need, Need::There(_)));
@@ -107,7 +107,7 @@ pub(crate) async fn provide(
     Ok(ids)
 }
 
-/// Images that a service uses besides its own: of `pre_start:` containers. They go by name when they are used.
+/// Images that a service uses besides its own: of `pre_start:` containers, and mounted ones. They go by name when they are used.
 async fn provide_more(
     docker: &Docker,
     request: &DeployRequest,
@@ -169,6 +169,7 @@ pub(crate) async fn build(
 ) -> Result<String, Error> {
     let Some(build) = &service.build else { return Ok(docker.image_id(tag).await?) };
     let platform = service.platform.as_deref();
+    let build = &with_images_of_services(stack, build);
     let order = BuildOrder {
         stack: &stack.name,
         service: &service.name,
@@ -177,6 +178,7 @@ pub(crate) async fn build(
         platform,
         no_cache,
         pull: false,
+        secrets: &stack.secrets,
     };
     let news = |event: BuildProgress| {
         let (step, state, line) = match event {
@@ -188,6 +190,37 @@ pub(crate) async fn build(
         let _ = progress.send(Progress::Build { service: service.name.clone(), step, state, line });
     };
     Ok(docker.build(&order, news).await?)
+}
+
+/// Contexts that are services become their images.
+fn with_images_of_services(stack: &Stack, build: &Build) -> Build {
+    let mut build = build.clone();
+    for from in build.more.additional_contexts.values_mut() {
+        let service = from.strip_prefix("service:").and_then(|name| ServiceName::new(name).ok());
+        if let Some(service) = service.and_then(|name| stack.services.get(&name)) {
+            *from = format!("docker-image://{}", reference(stack, service));
+        }
+    }
+    build
+}
+
+/// Services that are built, those before whose images others build on.
+fn in_build_order<'s>(builds: Vec<&'s Service>) -> Vec<&'s Service> {
+    let mut ordered: Vec<&Service> = Vec::new();
+    let mut left = builds;
+    while !left.is_empty() {
+        let needs = |service: &Service, other: &Service| {
+            let contexts = service.build.iter().flat_map(|build| build.more.additional_contexts.values());
+            contexts.filter_map(|from| from.strip_prefix("service:")).any(|name| other.name.as_str() == name)
+        };
+        let is_free = |service: &&Service| !left.iter().any(|other| needs(service, other));
+        let (free, rest): (Vec<_>, Vec<_>) = left.iter().copied().partition(is_free);
+        // A circle: the build says so.
+        let stuck = free.is_empty();
+        ordered.extend(if stuck { &rest } else { &free });
+        left = if stuck { Vec::new() } else { rest };
+    }
+    ordered
 }
 
 fn state_of(state: &BuildState) -> StepState {
@@ -230,7 +263,7 @@ pub(crate) async fn all(
 ) -> Result<usize, Error> {
     let named = |s: &&Service| request.services.is_empty() || request.services.contains(&s.name);
     let mut done = std::collections::BTreeSet::new();
-    for service in request.stack.services.values().filter(named) {
+    for service in in_build_order(request.stack.services.values().filter(named).collect()) {
         let image = reference(&request.stack, service);
         if (work == Work::Pull) == service.build.is_some()
             || service.runtime() == RuntimeKind::Native

@@ -8,6 +8,7 @@
 //! rendering findings is up to the program.
 
 mod advice;
+mod api_socket;
 mod check;
 mod complete;
 mod cross;

@@ -1,5 +1,6 @@
 //! A project as Compose sees it: the files merged, resolved and normalised.
 
+use crate::api_socket;
 use crate::node::{Node, Value};
 use crate::print::{self, Form};
 use crate::profiles;
@@ -127,8 +128,13 @@ impl Project {
         services.map(|(name, entry)| (name.clone(), self.hash(&entry.node).of_file())).collect()
     }
 
+    /// What Compose writes on containers of a service.
+    pub(crate) fn hash_of_container(&self, service: &Node) -> ConfigHash {
+        self.hash(&api_socket::expanded(service))
+    }
+
     /// Compose's hash of a service.
-    pub(crate) fn hash(&self, service: &Node) -> ConfigHash {
+    fn hash(&self, service: &Node) -> ConfigHash {
         print::of_service(service, self.default_platform.as_deref())
     }
 }

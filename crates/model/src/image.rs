@@ -26,6 +26,15 @@ pub struct Build {
     pub more: Box<BuildMore>,
 }
 
+impl Build {
+    /// The context, where it is not a directory of this host: a repository or an archive that the Engine gets itself.
+    pub fn remote(&self) -> Option<&str> {
+        let context = self.context.to_str()?;
+        let far = ["github.com/", "git@"].iter().any(|start| context.starts_with(start));
+        (far || context.contains("://")).then_some(context)
+    }
+}
+
 /// Keys of `build:` beyond what every builder knows. Field names are Compose's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildMore {

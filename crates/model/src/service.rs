@@ -1,8 +1,8 @@
 //! One service, resolved: every default filled in, every variable substituted, every path absolute.
 
 use crate::{
-    Build, ConfigHash, FileGrant, ImageRef, Mount, Readiness, Resources, Route, Secret, ServiceMore,
-    ServiceName, Ulimit,
+    Build, ConfigHash, FileGrant, ImageRef, Mount, MountKind, Readiness, Resources, Route, Secret,
+    ServiceMore, ServiceName, Ulimit,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -141,10 +141,14 @@ impl Service {
         if self.image.is_none() && self.build.is_none() { RuntimeKind::Native } else { RuntimeKind::Docker }
     }
 
-    /// Images besides its own: of `pre_start:` containers.
+    /// Images besides its own: of `pre_start:` containers, and mounted ones.
     pub fn more_images(&self) -> impl Iterator<Item = &ImageRef> {
         let hooks = self.more.pre_start.iter().filter_map(|hook| hook.image.as_ref());
-        hooks.filter(|image| self.image.as_ref() != Some(*image))
+        let mounted = self.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Foreign(foreign) if foreign.kind == "image" => foreign.source.as_ref(),
+            _ => None,
+        });
+        hooks.chain(mounted).filter(|image| self.image.as_ref() != Some(*image))
     }
 
     /// The port a route, probe or `PORT` means when it names none: the first route's, published or exposed one.

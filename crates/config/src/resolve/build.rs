@@ -1,21 +1,15 @@
 //! `build` of a service (Compose Specification, "Build").
 
-use super::{Cx, dict, hosts, mounts, resources, texts};
-use crate::diagnostic::Code;
-use crate::paths;
-use mainstay_model::{Build, BuildMore};
+use super::{Cx, dict, hosts, resources, texts};
+use crate::node::Node;
+use mainstay_model::{Build, BuildMore, FileGrant, Secret};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How the image of a service is built.
 pub fn build(cx: &mut Cx<'_>) -> Option<Build> {
     let node = cx.child("build")?;
     let context = node.get_text("context").unwrap_or_default();
-    if paths::is_remote(context)
-        && let Some(context_node) = node.get("context")
-    {
-        let message = "a build context on another machine is not supported";
-        cx.error(Code::NotSupported, message, context_node, "build.context");
-    }
     let text = |key: &str| node.get_text(key).filter(|text| !text.is_empty()).map(str::to_owned);
     let list = |key: &str| texts(node.items(key));
     Some(Build {
@@ -40,11 +34,30 @@ pub fn build(cx: &mut Cx<'_>) -> Option<Build> {
             provenance: text("provenance"),
             pull: node.get_flag("pull"),
             sbom: text("sbom"),
-            secrets: mounts::grants(node, "secrets", "/run/secrets"),
+            secrets: secrets(node),
             shm_size: resources::size(node, "shm_size"),
-            ssh: dict(node, "ssh"),
+            ssh: ssh(cx, node),
             tags: list("tags"),
             ulimits: resources::ulimits(node),
         }),
     })
+}
+
+/// Secrets of `RUN --mount=type=secret`; the target is the id there.
+fn secrets(node: &Node) -> Vec<FileGrant> {
+    let one = |node: &Node| {
+        let source = node.get_text("source").unwrap_or_default().to_owned();
+        let target =
+            node.get_text("target").filter(|target| !target.is_empty()).unwrap_or(&source).to_owned();
+        FileGrant { source, target, uid: None, gid: None, mode: None }
+    };
+    node.items("secrets").iter().map(one).collect()
+}
+
+/// Ids of `RUN --mount=type=ssh`. Without a path it is the agent of whoever reads the file: who builds is another process.
+fn ssh(cx: &Cx<'_>, node: &Node) -> BTreeMap<String, String> {
+    let agent =
+        || cx.project.environment.get("SSH_AUTH_SOCK").map(Secret::expose).unwrap_or_default().to_owned();
+    let or_agent = |(id, path): (String, String)| (id, if path.is_empty() { agent() } else { path });
+    dict(node, "ssh").into_iter().map(or_agent).collect()
 }

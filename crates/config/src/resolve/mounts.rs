@@ -57,8 +57,11 @@ fn mount(cx: &mut Cx<'_>, node: &Node, key: &str) -> Option<Mount> {
             return None;
         }
         (other, source) => {
-            let message = format!("mounts of the type `{other}` are not supported");
-            cx.error(Code::NotSupported, message, node, key);
+            if other != "image" {
+                let message =
+                    format!("the Engine knows no mounts of the type `{other}` outside Swarm and Windows");
+                cx.error(Code::NotSupported, message, node, key);
+            }
             MountKind::Foreign(ForeignMount {
                 kind: other.to_owned(),
                 source: source.map(str::to_owned),

@@ -1,8 +1,7 @@
 //! What a stack asks of plug-ins of Compose, of model runners and of Windows.
 
 use super::service::depends_on;
-use super::{Cx, texts};
-use crate::diagnostic::Code;
+use super::texts;
 use crate::node::Node;
 use mainstay_model::{CredentialSpec, Model, ModelUse, Provider};
 use std::collections::BTreeMap;
@@ -46,17 +45,4 @@ pub fn model_uses(service: &Node) -> BTreeMap<String, ModelUse> {
 pub fn credential_spec(node: &Node) -> CredentialSpec {
     let text = |key: &str| node.get_text(key).map(str::to_owned);
     CredentialSpec { config: text("config"), file: text("file"), registry: text("registry") }
-}
-
-/// `links:`. One without alias says nothing that the network does not; one with an alias does.
-pub fn links(cx: &mut Cx<'_>) -> Vec<String> {
-    for (index, link) in cx.node.items("links").iter().enumerate() {
-        let parts = link.as_text().and_then(|link| link.split_once(':'));
-        if parts.is_some_and(|(name, alias)| name != alias) {
-            let message =
-                "the alias of a link is not in force yet: give the other service an alias on a network";
-            cx.warn(Code::NotYet, message, link, &format!("links[{index}]"));
-        }
-    }
-    cx.texts("links")
 }

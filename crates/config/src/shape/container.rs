@@ -16,6 +16,9 @@ pub(super) const fn not_yet(name: &'static str, kind: Kind) -> Key {
     Key { name, kind, standing: Standing::Later, native: Native::Refused }
 }
 
+/// As Docker Compose has it, which warns and goes on.
+const WINDOWS_SWARM: &str = "it is for Windows containers under Swarm; Docker Compose does not use it either";
+
 pub(super) static CONTAINER: &[Key] = &[
     container("annotations", LABELS),
     container("blkio_config", Kind::Object(&BLKIO)),
@@ -34,7 +37,7 @@ pub(super) static CONTAINER: &[Key] = &[
     key("cpu_shares", Kind::WholeOrFraction),
     key("command", Kind::Command),
     container("configs", Kind::List(&GRANT, Identity::GrantTarget(""))),
-    not_yet("credential_spec", Kind::Object(&CREDENTIAL_SPEC)),
+    inert("credential_spec", Kind::Object(&CREDENTIAL_SPEC), WINDOWS_SWARM),
     container("device_cgroup_rules", TEXTS),
     container("devices", Kind::List(&Kind::Short(Short::Device, &Kind::Object(&DEVICE)), Identity::Target)),
     box_only("dns", ONE_OR_KEYED),
@@ -82,7 +85,7 @@ pub(super) static CONTAINER: &[Key] = &[
     container("sysctls", LABELS),
     container("tmpfs", ONE_OR_KEYED),
     container("ulimits", ULIMITS),
-    not_yet("use_api_socket", Kind::Switch),
+    container("use_api_socket", Kind::Switch),
     key("user", Kind::Text),
     container("userns_mode", Kind::Text),
     container("uts", Kind::Text),

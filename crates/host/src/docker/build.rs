@@ -1,19 +1,19 @@
 //! Building images: BuildKit, through the Engine's own API.
 //!
 //! The context is sent as a tar archive with the request, which BuildKit takes without the session that the
-//! docker CLI opens for it, on every Engine since API 1.39. What that leaves out is build secrets and ssh.
+//! docker CLI opens for it, on every Engine since API 1.39. What that leaves out, such as secrets, is `buildx`'s.
 
-use super::Docker;
 use super::build_context::{Context, Packing};
 use super::build_trace::{self, Log, Status, Vertex};
 use super::error::DockerError;
 use super::frames::Output;
 use super::labels;
 use super::wire::{Answer, Call};
+use super::{Docker, buildx};
 use base64::Engine as _;
-use mainstay_model::{Build, ServiceName, StackName};
+use mainstay_model::{Build, FileObject, ServiceName, StackName, Ulimit};
 use serde::Deserialize;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 /// Lines of a failed step that go into the error.
@@ -39,6 +39,8 @@ pub struct BuildOrder<'a> {
     pub no_cache: bool,
     /// Ask the registries for newer base images.
     pub pull: bool,
+    /// The stack's secrets, for those that the build may use.
+    pub secrets: &'a BTreeMap<String, FileObject>,
 }
 
 /// News of a build.
@@ -109,21 +111,42 @@ impl Docker {
         order: &BuildOrder<'_>,
         mut news: impl FnMut(BuildProgress) + Send,
     ) -> Result<String, DockerError> {
+        if let Some(key) = buildx::needed_for(order.build) {
+            self.build_with_plugin(order, key, &mut news).await?;
+            return self.image_id(order.tag).await;
+        }
+        let mut progress = Progress::new(order.tag);
+        if let Some(remote) = order.build.remote() {
+            let call = request(order, &order.build.dockerfile.display().to_string())?.query("remote", remote);
+            return self.built(order, self.wire.send(call).await, &mut progress, &mut news).await;
+        }
         let build = order.build.clone();
         let opened = tokio::task::spawn_blocking(move || Context::open(&build)).await;
         let context = opened.map_err(|e| DockerError::broken("the build context", e))??;
         self.pull_guarded_bases(&context.text, order).await?;
         let call = request(order, &context.dockerfile)?;
         let (pieces, packing) = context.pack();
-        let mut progress = Progress::new(order.tag);
-        let outcome = match self.wire.send(call.tar(pieces)).await {
-            Ok(mut answer) => progress.follow(&mut answer, &mut news).await,
-            Err(DockerError::Refused { message, .. }) => Err(progress.failure(message)),
-            Err(error) => Err(error),
-        };
+        let answer = self.wire.send(call.tar(pieces)).await;
+        let outcome = self.built(order, answer, &mut progress, &mut news).await;
         // A context that could not be read is why the Engine got a broken one.
         packed(packing).await?;
-        match outcome? {
+        outcome
+    }
+
+    /// Follows a build to its end; gives the image's id.
+    async fn built(
+        &self,
+        order: &BuildOrder<'_>,
+        answer: Result<Answer, DockerError>,
+        progress: &mut Progress,
+        news: &mut (impl FnMut(BuildProgress) + Send),
+    ) -> Result<String, DockerError> {
+        let id = match answer {
+            Ok(mut answer) => progress.follow(&mut answer, news).await?,
+            Err(DockerError::Refused { message, .. }) => return Err(progress.failure(message)),
+            Err(error) => return Err(error),
+        };
+        match id {
             Some(id) => Ok(id),
             None => self.image_id(order.tag).await,
         }
@@ -135,7 +158,8 @@ async fn packed(packing: Packing) -> Result<(), DockerError> {
 }
 
 fn request(order: &BuildOrder<'_>, dockerfile: &str) -> Result<Call, DockerError> {
-    let BuildOrder { stack, service, build, tag, platform, no_cache, pull } = *order;
+    let BuildOrder { stack, service, build, tag, platform, no_cache, pull, secrets: _ } = *order;
+    let platform = platform.or(build.more.platforms.first().map(String::as_str));
     let what = format!("building {tag}");
     let json = |value| serde_json::to_string(value).map_err(|e| DockerError::broken(&what, e));
     let mut call = Call::post("/build", what.clone())
@@ -145,24 +169,60 @@ fn request(order: &BuildOrder<'_>, dockerfile: &str) -> Result<Call, DockerError
         .query("t", tag)
         .query("dockerfile", dockerfile)
         .query("buildargs", &json(&build.args)?)
-        .query("labels", &json(&labels::of_image(stack, service))?);
+        .query("labels", &json(&labels::of_image(stack, service, &build.more.labels))?);
+    for name in &build.more.tags {
+        call = call.query("t", name);
+    }
+    call = steps(call, build, &what)?;
     if let Some(target) = &build.target {
         call = call.query("target", target);
     }
     if let Some(platform) = platform {
         call = call.query("platform", platform);
     }
-    if no_cache {
+    if no_cache || build.more.no_cache {
         call = call.query("nocache", "1");
     }
-    if pull {
+    if pull || build.more.pull {
         call = call.query("pull", "1");
     }
     Ok(call)
 }
 
+/// What steps may use, and where their results may come from.
+fn steps(mut call: Call, build: &Build, what: &str) -> Result<Call, DockerError> {
+    let more = build.more.as_ref();
+    if let Some(network) = &more.network {
+        call = call.query("networkmode", network);
+    }
+    if let Some(size) = more.shm_size {
+        call = call.query("shmsize", &size.to_string());
+    }
+    for (host, addresses) in &more.extra_hosts {
+        for address in addresses {
+            call = call.query("extrahosts", &format!("{host}:{address}"));
+        }
+    }
+    let json =
+        |value: serde_json::Value| serde_json::to_string(&value).map_err(|e| DockerError::broken(what, e));
+    if !more.cache_from.is_empty() {
+        call = call.query("cachefrom", &json(more.cache_from.iter().map(|from| image_of(from)).collect())?);
+    }
+    if !more.ulimits.is_empty() {
+        let one = |(name, limit): (&String, &Ulimit)| serde_json::json!({ "Name": name, "Soft": limit.soft, "Hard": limit.hard });
+        call = call.query("ulimits", &json(more.ulimits.iter().map(one).collect())?);
+    }
+    Ok(call)
+}
+
+/// The image of `type=registry,ref=…`, or the entry itself.
+fn image_of(from: &str) -> &str {
+    let reference = from.split(',').find_map(|part| part.trim().strip_prefix("ref="));
+    reference.unwrap_or(from)
+}
+
 /// What has been reported of a build.
-struct Progress {
+pub(super) struct Progress {
     tag: String,
     steps: HashMap<String, Step>,
     /// The first step that failed by itself.
@@ -182,7 +242,7 @@ struct Step {
 }
 
 impl Progress {
-    fn new(tag: &str) -> Self {
+    pub(super) fn new(tag: &str) -> Self {
         Self { tag: tag.to_owned(), steps: HashMap::new(), failed: None }
     }
 
@@ -212,7 +272,7 @@ impl Progress {
         Ok(image)
     }
 
-    fn take(&mut self, status: Status, news: &mut impl FnMut(BuildProgress)) {
+    pub(super) fn take(&mut self, status: Status, news: &mut impl FnMut(BuildProgress)) {
         let Status { vertexes, transfers, logs } = status;
         for vertex in vertexes {
             if !vertex.error.is_empty() && !vertex.error.contains("context canceled") {
@@ -230,7 +290,7 @@ impl Progress {
         }
     }
 
-    fn failure(&mut self, message: String) -> DockerError {
+    pub(super) fn failure(&mut self, message: String) -> DockerError {
         let step = self.failed.take().and_then(|digest| self.steps.remove(&digest));
         let tag = self.tag.clone();
         let Some(mut step) = step else {

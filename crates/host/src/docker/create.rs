@@ -6,15 +6,16 @@
 
 use super::engine::{ApiVersion, Reach};
 use super::error::DockerError;
-use super::labels::{self, Identity};
+use super::labels::{self, Identity, Labels};
 use super::observe::{Inspected, UNFINISHED};
 use super::spec::{ContainerBody, EndpointBody, EndpointIpam, NetworkingBody};
 use super::wire::{Call, escape};
-use super::{Docker, ports, process, storage};
+use super::{Docker, credentials, ports, process, storage};
 use bytes::Bytes;
 use hyper::Method;
 use mainstay_model::{
-    ConfigHash, Instance, InstanceId, NetworkAttachment, Secret, Service, ServiceMore, Stack,
+    ConfigHash, ForeignMount, Instance, InstanceId, MountKind, NetworkAttachment, Secret, Service,
+    ServiceMore, Stack,
 };
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,6 +97,7 @@ impl Docker {
         if !as_compose {
             draft.body.labels.extend(labels::of_instance(instance, hash));
         }
+        draft.body.labels.extend(self.label_of_mounted_images(service).await?);
         if !ports.held.is_empty() {
             draft.body.labels.insert(labels::EDGE_PORTS.to_owned(), ports.held.join(","));
         }
@@ -110,7 +112,11 @@ impl Docker {
         name: &str,
         image: &str,
     ) -> Result<Draft, DockerError> {
-        let mounts = storage::of(stack, service, self.engine.api)?;
+        let logins = match service.more.use_api_socket {
+            true => Some(credentials::all(self.logins.as_deref()).await?),
+            false => None,
+        };
+        let mounts = storage::of(stack, service, self.engine.api, logins.as_deref())?;
         let networks = networks(stack, service, name)?;
         let mut host_config = process::limits(service);
         host_config.binds = mounts.binds;
@@ -128,6 +134,9 @@ impl Docker {
         host_config.ipc_mode = self.optionally_shared(stack, service.ipc.as_deref()).await?;
         let mut body = process::of(service, self.engine.api);
         body.host_config = host_config;
+        if service.more.use_api_socket && !service.environment.contains_key("DOCKER_CONFIG") {
+            body.env.push(format!("DOCKER_CONFIG={}", storage::LOGINS));
+        }
         body.image = self.shown_image(service, image).await?;
         if body.cmd.as_ref().is_some_and(Vec::is_empty) && body.entrypoint.is_none() {
             // The Engine takes the image's command for an empty one, unless an entrypoint comes with it.
@@ -229,6 +238,21 @@ impl Docker {
             Ok(_) | Err(DockerError::ImageMissing { .. }) => Ok(image.to_owned()),
             Err(error) => Err(error),
         }
+    }
+
+    /// As with Compose, which makes another container when a mounted image has changed.
+    async fn label_of_mounted_images(&self, service: &Service) -> Result<Labels, DockerError> {
+        let mut digests = Vec::new();
+        for mount in &service.mounts {
+            if let MountKind::Foreign(ForeignMount { kind, source: Some(image), .. }) = &mount.kind
+                && kind == "image"
+            {
+                digests.push(format!("{}={}", mount.target, self.image_id(image).await?));
+            }
+        }
+        digests.sort();
+        let label = (labels::MOUNTED_IMAGES.to_owned(), digests.join(","));
+        Ok(Some(label).filter(|(_, digests)| !digests.is_empty()).into_iter().collect())
     }
 
     /// What Compose would write on the container, so that it finds nothing to do with it.

@@ -58,6 +58,15 @@ impl Login {
     pub(super) fn header(&self) -> String {
         URL_SAFE.encode(serde_json::to_vec(self).unwrap_or_default())
     }
+
+    /// As `config.json` has it.
+    fn stored(&self) -> serde_json::Value {
+        let auth = STANDARD.encode(format!("{}:{}", self.username, self.password));
+        match self.identity_token.is_empty() {
+            true => serde_json::json!({ "auth": auth }),
+            false => serde_json::json!({ "auth": auth, "identitytoken": self.identity_token }),
+        }
+    }
 }
 
 /// The login for the registry of `image`; `None` when there is none.
@@ -66,6 +75,60 @@ impl Login {
 /// [`DockerError::Unreadable`] and [`DockerError::BadFile`] for `config.json`, [`DockerError::Credentials`] for
 /// a helper that failed.
 pub(super) async fn for_image(directory: Option<&Path>, image: &str) -> Result<Option<Login>, DockerError> {
+    let Some((config, path)) = read(directory).await? else { return Ok(None) };
+    let registry = registry_of(image);
+    match config.helper_for(registry) {
+        Some(helper) => ask(&format!("docker-credential-{helper}"), registry).await,
+        None => config.stored(registry, path),
+    }
+}
+
+/// A `config.json` with every login, those that helpers keep included, for a container that may use the Engine.
+///
+/// # Errors
+/// Those of [`for_image`].
+pub(super) async fn all(directory: Option<&Path>) -> Result<Vec<u8>, DockerError> {
+    let mut auths = serde_json::Map::new();
+    if let Some((config, path)) = read(directory).await? {
+        let mut registries: BTreeMap<String, Option<String>> =
+            config.auths.keys().map(|registry| (registry.clone(), config.creds_store.clone())).collect();
+        if let Some(helper) = &config.creds_store {
+            for registry in listed(&format!("docker-credential-{helper}")).await? {
+                registries.insert(registry, Some(helper.clone()));
+            }
+        }
+        let helpers = config.cred_helpers.iter();
+        registries.extend(helpers.map(|(registry, helper)| (registry.clone(), Some(helper.clone()))));
+        for (registry, helper) in registries {
+            let login = match helper {
+                Some(helper) => ask(&format!("docker-credential-{helper}"), &registry).await?,
+                None => config.stored(&registry, path.clone())?,
+            };
+            if let Some(login) = login {
+                auths.insert(registry, login.stored());
+            }
+        }
+    }
+    Ok(serde_json::to_vec(&serde_json::json!({ "auths": auths })).unwrap_or_default())
+}
+
+/// Registries that a helper has logins for.
+async fn listed(helper: &str) -> Result<Vec<String>, DockerError> {
+    let failed = |why: String| DockerError::Credentials {
+        helper: helper.to_owned(),
+        registry: "every registry".to_owned(),
+        why,
+    };
+    let output = Command::new(helper).arg("list").stdin(Stdio::null()).output().await;
+    let output = output.map_err(|e| failed(e.to_string()))?;
+    let known: BTreeMap<String, String> = match output.status.success() {
+        true => serde_json::from_slice(&output.stdout).map_err(|e| failed(e.to_string()))?,
+        false => return Err(failed(String::from_utf8_lossy(&output.stdout).trim().to_owned())),
+    };
+    Ok(known.into_keys().collect())
+}
+
+async fn read(directory: Option<&Path>) -> Result<Option<(ConfigFile, PathBuf)>, DockerError> {
     let Some(directory) = directory else { return Ok(None) };
     let path = directory.join("config.json");
     let text = match tokio::fs::read(&path).await {
@@ -73,13 +136,9 @@ pub(super) async fn for_image(directory: Option<&Path>, image: &str) -> Result<O
         Err(source) if source.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(DockerError::Unreadable { path, source }),
     };
-    let config: ConfigFile = serde_json::from_slice(&text)
+    let config = serde_json::from_slice(&text)
         .map_err(|e| DockerError::BadFile { path: path.clone(), why: e.to_string() })?;
-    let registry = registry_of(image);
-    match config.helper_for(registry) {
-        Some(helper) => ask(&format!("docker-credential-{helper}"), registry).await,
-        None => config.stored(registry, path),
-    }
+    Ok(Some((config, path)))
 }
 
 /// Where `docker login` of this process's user keeps logins.

@@ -147,7 +147,7 @@ impl Docker {
         let PreStart { stack, hook, index, image, before } = *wanted;
         let mut once = hook.clone();
         once.restart = RestartPolicy::No;
-        once.more.written.restart = true;
+        once.more.written.restart = false;
         let mut draft = Box::pin(self.draft(stack, &once, name, image)).await?;
         draft.body.host_config.volumes_from.push(before.to_owned());
         for (_, endpoint) in &mut draft.networks {

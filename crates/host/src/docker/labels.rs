@@ -16,6 +16,8 @@ pub(super) const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 /// A container of a lifecycle hook; the value says of which kind.
 pub(super) const HOOK: &str = "com.docker.compose.hook";
 const HOOK_INDEX: &str = "com.docker.compose.hook-index";
+/// Ids of mounted images, by where they are mounted.
+pub(super) const MOUNTED_IMAGES: &str = "com.docker.compose.image-volume-digest";
 const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
 const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 const IMAGE: &str = "com.docker.compose.image";
@@ -97,11 +99,14 @@ pub(super) fn of_part(stack: &StackName, kind: &str, key: &str, own: &Labels, ha
     labels
 }
 
-/// The labels that Compose gives an image which it built.
-pub(super) fn of_image(stack: &StackName, service: &ServiceName) -> Labels {
-    [(PROJECT, stack.to_string()), (SERVICE, service.to_string()), (VERSION, version())]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+/// The labels that Compose gives an image which it built, over those of the file.
+pub(super) fn of_image(stack: &StackName, service: &ServiceName, own: &Labels) -> Labels {
+    let mut labels = own.clone();
+    labels.extend(
+        [(PROJECT, stack.to_string()), (SERVICE, service.to_string()), (VERSION, version())]
+            .map(|(key, value)| (key.to_owned(), value)),
+    );
+    labels
 }
 
 /// The Engine's filter for what belongs to `stack`, with `more` labels that it must carry.

@@ -12,6 +12,7 @@ mod base_images;
 mod build;
 mod build_context;
 mod build_trace;
+mod buildx;
 mod commit;
 mod create;
 mod credentials;

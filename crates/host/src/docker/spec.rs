@@ -192,6 +192,8 @@ pub(super) struct MountBody {
     pub(super) volume_options: Option<VolumeOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tmpfs_options: Option<TmpfsOptions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image_options: Option<ImageOptions>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -217,6 +219,12 @@ pub(super) struct TmpfsOptions {
     pub(super) size_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mode: Option<u32>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImageOptions {
+    pub(super) subpath: String,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]

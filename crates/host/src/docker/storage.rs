@@ -5,9 +5,14 @@
 
 use super::engine::ApiVersion;
 use super::error::DockerError;
-use super::spec::{BindOptions, MountBody, TmpfsOptions, VolumeOptions};
+use super::spec::{BindOptions, ImageOptions, MountBody, TmpfsOptions, VolumeOptions};
 use mainstay_model::{FileGrant, FileObject, Mount, MountKind, Service, Stack};
 use std::collections::BTreeMap;
+
+/// The Engine's socket, and where the logins for registries lie, in a container with `use_api_socket:`. As with Compose, which
+/// takes this from the docker CLI.
+const SOCKET: &str = "/var/run/docker.sock";
+pub(super) const LOGINS: &str = "/run/secrets/docker";
 
 /// Mounts of one container.
 #[derive(Debug, Default)]
@@ -23,7 +28,12 @@ pub(super) struct Mounts {
 /// # Errors
 /// [`DockerError::Undefined`] for a volume, secret or config that the stack lacks; [`DockerError::Unsupported`]
 /// for `subpath` before API 1.45.
-pub(super) fn of(stack: &Stack, service: &Service, api: ApiVersion) -> Result<Mounts, DockerError> {
+pub(super) fn of(
+    stack: &Stack,
+    service: &Service,
+    api: ApiVersion,
+    logins: Option<&[u8]>,
+) -> Result<Mounts, DockerError> {
     let mut found = Mounts::default();
     for mount in &service.mounts {
         found.add(stack, mount, api)?;
@@ -55,6 +65,13 @@ pub(super) fn of(stack: &Stack, service: &Service, api: ApiVersion) -> Result<Mo
                 });
             }
         }
+    }
+    if let Some(logins) = logins {
+        found.binds.push(format!("{SOCKET}:{SOCKET}:rw"));
+        let target = format!("{LOGINS}/config.json");
+        let grant = FileGrant { source: String::new(), target, uid: None, gid: None, mode: None };
+        append(&mut archive, &grant, logins)?;
+        written = true;
     }
     if written {
         found.archive = archive.into_inner().map_err(|e| DockerError::broken("secrets and configs", e))?;
@@ -103,6 +120,13 @@ impl Mounts {
             MountKind::Tmpfs { size, mode, .. } => {
                 body.r#type = "tmpfs";
                 body.tmpfs_options = Some(TmpfsOptions { size_bytes: *size, mode: *mode });
+            }
+            MountKind::Foreign(mount) if mount.kind == "image" => {
+                let source = mount.source.clone().unwrap_or_default();
+                needs(true, ApiVersion::v1(48), api, || format!("a mount of the image `{source}`"))?;
+                body.r#type = "image";
+                body.source = Some(source);
+                body.image_options = mount.subpath.clone().map(|subpath| ImageOptions { subpath });
             }
             MountKind::Foreign(mount) => {
                 let what = format!("a mount of the type `{}`", mount.kind);

@@ -2,9 +2,10 @@
 
 use super::harness::{IMAGE, Site, service};
 use mainstay_host::docker::{BuildOrder, BuildProgress, DockerError, Output, StepState};
-use mainstay_model::{Build, ServiceName};
+use mainstay_model::{Build, BuildMore, FileGrant, FileObject, Secret, ServiceName, Ulimit};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Write as _};
 
 super::on_both_engines!(
     a_build_with_cache_mount_args_and_target,
@@ -13,6 +14,9 @@ super::on_both_engines!(
     a_dockerfile_outside_the_context_and_one_inline,
     ignored_files_are_not_in_the_image,
     a_context_of_many_pieces_arrives_whole,
+    what_steps_may_use_is_as_the_file_says,
+    secrets_contexts_and_rights_beyond_the_engines_own_request,
+    an_archive_on_another_machine_is_a_context,
 );
 
 /// Builds `build` under a name of the site's own; gives the image's id and the news.
@@ -27,6 +31,7 @@ async fn run(site: &Site, build: &Build) -> Result<(String, Vec<BuildProgress>),
         platform: None,
         no_cache: false,
         pull: false,
+        secrets: &site.stack.secrets,
     };
     let id = site.docker.build(&order, |one| news.push(one)).await?;
     assert_eq!(site.docker.image_id(&tag).await.unwrap(), id);
@@ -176,4 +181,140 @@ async fn a_context_of_many_pieces_arrives_whole(site: &mut Site) {
     run(site, &build).await.unwrap();
     let there = said_by(site, "md5sum /big").await;
     assert_eq!(there[0].split(' ').next(), here.split(' ').next());
+}
+
+/// The lines that steps of a build wrote.
+fn lines(news: &[BuildProgress]) -> Vec<&str> {
+    news.iter()
+        .filter_map(|one| match one {
+            BuildProgress::Log { line, .. } => Some(line.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+async fn what_steps_may_use_is_as_the_file_says(site: &mut Site) {
+    let script = "cat /etc/hosts; ulimit -n; df -k /dev/shm | tail -1 | awk '{print $2}'; ls /sys/class/net";
+    let mut build = build(site, &format!("FROM {IMAGE}\nRUN {script}\n"));
+    let other = format!("mainstay-test/{}:other", site.stack.name);
+    build.more = Box::new(BuildMore {
+        labels: [("of".to_owned(), "file".to_owned())].into(),
+        tags: vec![other.clone()],
+        extra_hosts: [("db.test".to_owned(), vec!["10.0.0.7".to_owned()])].into(),
+        ulimits: [("nofile".to_owned(), Ulimit { soft: 321, hard: 654 })].into(),
+        shm_size: Some(3 << 20),
+        network: Some("none".to_owned()),
+        no_cache: true,
+        ..BuildMore::default()
+    });
+    let (id, news) = run(site, &build).await.unwrap();
+    let said = lines(&news);
+    assert!(said.iter().any(|line| line.contains("10.0.0.7") && line.contains("db.test")), "{said:?}");
+    // The BuildKit of 20.10 knows no such limits, whoever asks.
+    if site.host.contains("newest") {
+        assert!(said.contains(&"321") && said.contains(&"3072"), "{said:?}");
+    }
+    assert!(!said.contains(&"eth0"), "{said:?}");
+    assert_eq!(site.docker.image_id(&other).await.unwrap(), id);
+    let labels = &site.raw(&format!("/images/{other}/json"))["Config"]["Labels"];
+    assert_eq!(
+        (labels["of"].as_str(), labels["com.docker.compose.service"].as_str()),
+        (Some("file"), Some("web"))
+    );
+    site.docker.remove_image(&other).await.unwrap();
+    site.docker.remove_image(&tag(site)).await.unwrap();
+}
+
+async fn secrets_contexts_and_rights_beyond_the_engines_own_request(site: &mut Site) {
+    // The BuildKit of 20.10 knows no named contexts, and says so.
+    let knows_contexts = site.host.contains("newest");
+    let beside = site.directory.join("beside");
+    fs::create_dir_all(&beside).unwrap();
+    fs::write(beside.join("file"), "from beside").unwrap();
+    fs::write(site.directory.join("key"), "in a file").unwrap();
+    let mut build = build(
+        site,
+        &format!(
+            "FROM {IMAGE}\nRUN --mount=type=secret,id=word cat /run/secrets/word > /word && wc -c < /run/secrets/word\n\
+             RUN --mount=type=secret,id=file,target=/f cat /f > /file\n{}",
+            if knows_contexts {
+                "COPY --from=beside file /beside\n"
+            } else {
+                "RUN echo -n from beside > /beside\n"
+            }
+        ),
+    );
+    let grant = |source: &str, target: &str| FileGrant {
+        source: source.to_owned(),
+        target: target.to_owned(),
+        uid: None,
+        gid: None,
+        mode: None,
+    };
+    let object =
+        FileObject { file: None, content: None, external: false, name: None, labels: BTreeMap::new() };
+    site.stack.secrets = [
+        ("word".to_owned(), FileObject { content: Some(Secret::new("s3cret word")), ..object.clone() }),
+        ("key".to_owned(), FileObject { file: Some(site.directory.join("key")), ..object }),
+    ]
+    .into();
+    build.more = Box::new(BuildMore {
+        secrets: vec![grant("word", "word"), grant("key", "file")],
+        additional_contexts: if knows_contexts {
+            [("beside".to_owned(), beside.display().to_string())].into()
+        } else {
+            BTreeMap::new()
+        },
+        no_cache: true,
+        ..BuildMore::default()
+    });
+    let (_, news) = run(site, &build).await.unwrap();
+    assert!(lines(&news).contains(&"11"), "{news:?}");
+    assert!(!format!("{news:?}").contains("s3cret"));
+    let history = site.raw(&format!("/images/{}/history", tag(site)));
+    assert!(!history.to_string().contains("s3cret"));
+    assert_eq!(
+        said_by(site, "cat /word; echo; cat /file; echo; cat /beside").await,
+        ["s3cret word", "in a file", "from beside"]
+    );
+
+    fs::write(
+        site.directory.join("Dockerfile"),
+        format!("FROM {IMAGE}\nRUN echo no such thing >&2; exit 7\n"),
+    )
+    .unwrap();
+    let error = run(site, &build).await.unwrap_err();
+    let DockerError::BuildFailed { step: Some(step), log, .. } = &error else { panic!("{error:?}") };
+    assert!(step.contains("RUN echo") && log.contains(&"no such thing".to_owned()), "{error:?}");
+}
+
+async fn an_archive_on_another_machine_is_a_context(site: &mut Site) {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, text) in
+        [("Dockerfile", format!("FROM {IMAGE}\nCOPY file /f\n")), ("file", "from afar".to_owned())]
+    {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    let archive = archive.into_inner().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/x-tar\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                archive.len()
+            );
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&archive));
+        }
+    });
+    let mut build = build(site, "FROM nothing-of-this-is-used\n");
+    build.context = format!("http://{address}/context.tar").into();
+    run(site, &build).await.unwrap();
+    assert_eq!(said_by(site, "cat /f").await, ["from afar"]);
 }

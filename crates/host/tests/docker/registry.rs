@@ -236,8 +236,16 @@ async fn a_base_image_behind_a_login_can_be_built_on(site: &mut Site) {
     };
     let (stack, service) = (&site.stack.name, &ServiceName::new("web").unwrap());
     let tag = format!("mainstay-test/{stack}:1");
-    let order =
-        BuildOrder { stack, service, build: &build, tag: &tag, platform: None, no_cache: false, pull: false };
+    let order = BuildOrder {
+        stack,
+        service,
+        build: &build,
+        tag: &tag,
+        platform: None,
+        no_cache: false,
+        pull: false,
+        secrets: &BTreeMap::new(),
+    };
     site.docker.build(&order, |_| {}).await.unwrap();
     site.docker.remove_image(&tag).await.unwrap();
     site.docker.remove_image(&registry.image()).await.unwrap();

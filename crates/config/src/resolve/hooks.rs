@@ -31,7 +31,8 @@ pub fn pre_start(cx: &mut Cx<'_>, name: &ServiceName) -> Vec<Service> {
     let mut containers = vec![];
     for (index, node) in cx.node.items("pre_start").iter().enumerate() {
         let path = cx.path.key("pre_start").index(index);
-        let mut own = Cx { node, path, key_span: cx.key_span, project: cx.project, sink: cx.sink };
+        let (key_span, project, reader) = (cx.key_span, cx.project, cx.reader);
+        let mut own = Cx { node, path, key_span, project, reader, sink: cx.sink };
         containers.push(Service { config_hash: None, ..service::container(name.clone(), &mut own) });
     }
     containers

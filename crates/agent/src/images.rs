@@ -205,7 +205,7 @@ fn with_images_of_services(stack: &Stack, build: &Build) -> Build {
 }
 
 /// Services that are built, those before whose images others build on.
-fn in_build_order<'s>(builds: Vec<&'s Service>) -> Vec<&'s Service> {
+fn in_build_order(builds: Vec<&Service>) -> Vec<&Service> {
     let mut ordered: Vec<&Service> = Vec::new();
     let mut left = builds;
     while !left.is_empty() {

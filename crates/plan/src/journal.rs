@@ -31,15 +31,7 @@ pub fn apply(state: &StackState, transition: &Transition) -> StackState {
         Transition::Settle => settle(&mut next),
         Transition::Trust => next.watch = None,
         Transition::GoBack { failure, at } => go_back(&mut next, failure, at),
-        Transition::Down { volumes, at: _ } => {
-            next.wish = Wish::Down { volumes };
-            next.watch = None;
-            // The definitions are still needed: how to drain, in which order to stop, how long to wait.
-            if let Some(deploy) = next.deploy.take() {
-                let switched = matches!(deploy.phase, Phase::Switched { .. });
-                next.current = deploy.from.filter(|_| !switched).or(Some(deploy.to));
-            }
-        }
+        Transition::Down { volumes, at: _ } => down(&mut next, volumes),
         // A deploy under way has no place here: who asks waits for its end.
         Transition::Eject if next.deploy.is_none() => {
             (next.wish, next.watch) = (Wish::Eject, None);
@@ -96,6 +88,16 @@ fn make(
         state.stopped.extend(services.iter().cloned());
         state.make.extend(services);
         leave(state, leaving, at);
+    }
+}
+
+fn down(state: &mut StackState, volumes: bool) {
+    state.wish = Wish::Down { volumes };
+    state.watch = None;
+    // The definitions are still needed: how to drain, in which order to stop, how long to wait.
+    if let Some(deploy) = state.deploy.take() {
+        let switched = matches!(deploy.phase, Phase::Switched { .. });
+        state.current = deploy.from.filter(|_| !switched).or(Some(deploy.to));
     }
 }
 

@@ -10,8 +10,9 @@ use super::error::DockerError;
 use super::labels;
 use super::time;
 use base64::Engine as _;
-use mainstay_model::{Build, BuildMore, Ulimit};
+use mainstay_model::{Build, BuildMore, FileObject, Ulimit};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -174,6 +175,22 @@ fn arguments(command: &mut Command, order: &BuildOrder<'_>) {
         value.iter().for_each(|value| flag(name, value));
     }
     flag("output", if more.platforms.len() > 1 { "type=image" } else { "type=docker" });
+    if no_cache || more.no_cache {
+        command.arg("--no-cache");
+    }
+    if pull || more.pull {
+        command.arg("--pull");
+    }
+    more_flags(command, more);
+    secret_flags(command, more, secrets);
+    command.arg(&build.context);
+}
+
+/// What `build:` says beyond the usual.
+fn more_flags(command: &mut Command, more: &BuildMore) {
+    let mut flag = |name: &str, value: &str| {
+        command.arg(format!("--{name}={value}"));
+    };
     more.shm_size.iter().for_each(|size| flag("shm-size", &size.to_string()));
     more.no_cache_filter.iter().for_each(|stage| flag("no-cache-filter", stage));
     more.cache_from.iter().for_each(|from| flag("cache-from", from));
@@ -194,12 +211,9 @@ fn arguments(command: &mut Command, order: &BuildOrder<'_>) {
     for (id, path) in &more.ssh {
         flag("ssh", &if path.is_empty() { id.clone() } else { format!("{id}={path}") });
     }
-    if no_cache || more.no_cache {
-        command.arg("--no-cache");
-    }
-    if pull || more.pull {
-        command.arg("--pull");
-    }
+}
+
+fn secret_flags(command: &mut Command, more: &BuildMore, secrets: &BTreeMap<String, FileObject>) {
     for (index, grant) in more.secrets.iter().enumerate() {
         let Some(object) = secrets.get(&grant.source) else { continue };
         let id = &grant.target;
@@ -215,7 +229,6 @@ fn arguments(command: &mut Command, order: &BuildOrder<'_>) {
             (None, None) => {}
         }
     }
-    command.arg(&build.context);
 }
 
 impl Report {

@@ -197,7 +197,7 @@ async fn what_steps_may_use_is_as_the_file_says(site: &mut Site) {
     let script = "cat /etc/hosts; ulimit -n; df -k /dev/shm | tail -1 | awk '{print $2}'; ls /sys/class/net";
     let mut build = build(site, &format!("FROM {IMAGE}\nRUN {script}\n"));
     let other = format!("mainstay-test/{}:other", site.stack.name);
-    build.more = Box::new(BuildMore {
+    *build.more = BuildMore {
         labels: [("of".to_owned(), "file".to_owned())].into(),
         tags: vec![other.clone()],
         extra_hosts: [("db.test".to_owned(), vec!["10.0.0.7".to_owned()])].into(),
@@ -206,7 +206,7 @@ async fn what_steps_may_use_is_as_the_file_says(site: &mut Site) {
         network: Some("none".to_owned()),
         no_cache: true,
         ..BuildMore::default()
-    });
+    };
     let (id, news) = run(site, &build).await.unwrap();
     let said = lines(&news);
     assert!(said.iter().any(|line| line.contains("10.0.0.7") && line.contains("db.test")), "{said:?}");
@@ -258,7 +258,7 @@ async fn secrets_contexts_and_rights_beyond_the_engines_own_request(site: &mut S
         ("key".to_owned(), FileObject { file: Some(site.directory.join("key")), ..object }),
     ]
     .into();
-    build.more = Box::new(BuildMore {
+    *build.more = BuildMore {
         secrets: vec![grant("word", "word"), grant("key", "file")],
         additional_contexts: if knows_contexts {
             [("beside".to_owned(), beside.display().to_string())].into()
@@ -267,7 +267,7 @@ async fn secrets_contexts_and_rights_beyond_the_engines_own_request(site: &mut S
         },
         no_cache: true,
         ..BuildMore::default()
-    });
+    };
     let (_, news) = run(site, &build).await.unwrap();
     assert!(lines(&news).contains(&"11"), "{news:?}");
     assert!(!format!("{news:?}").contains("s3cret"));

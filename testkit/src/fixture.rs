@@ -190,6 +190,7 @@ pub fn stack(services: impl IntoIterator<Item = Service>) -> Stack {
         volumes,
         secrets: BTreeMap::new(),
         configs: BTreeMap::new(),
+        jobs: BTreeMap::new(),
         providers: BTreeMap::new(),
         models: BTreeMap::new(),
         edge: EdgeSettings::default(),

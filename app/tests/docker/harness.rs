@@ -19,6 +19,8 @@ pub struct Site {
     /// A port that the stack may publish.
     pub port: u16,
     pub docker_host: String,
+    /// Further variables of every process that is started.
+    pub environment: Vec<(String, String)>,
     agent: Option<Child>,
 }
 
@@ -40,7 +42,15 @@ pub fn run(engine: &str, name: &str, test: fn(&mut Site)) {
 impl Site {
     pub fn new(docker_host: String, project: String) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, project, http: free_port(), port: free_port(), docker_host, agent: None }
+        Self {
+            directory,
+            project,
+            http: free_port(),
+            port: free_port(),
+            docker_host,
+            environment: Vec::new(),
+            agent: None,
+        }
     }
 
     /// Writes the stack file.
@@ -76,6 +86,7 @@ impl Site {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
         command.arg("--state-dir").arg(self.state()).args(["-p", &self.project]);
         command.current_dir(self.directory.path()).env("DOCKER_HOST", &self.docker_host).stdin(Stdio::null());
+        command.envs(self.environment.clone());
         command
     }
 
@@ -102,7 +113,11 @@ impl Site {
     pub fn docker_compose(&self, words: &[&str]) -> String {
         let program = std::env::var("MAINSTAY_TEST_COMPOSE").unwrap_or_else(|_| "docker-compose".into());
         let mut command = Command::new(program);
-        command.args(["-p", &self.project]).args(words).current_dir(self.directory.path());
+        command
+            .args(["-p", &self.project])
+            .args(words)
+            .current_dir(self.directory.path())
+            .envs(self.environment.clone());
         let (ok, text) = both(&command.env("DOCKER_HOST", &self.docker_host).output().unwrap());
         assert!(ok, "docker-compose {words:?}: {text}");
         text

@@ -9,9 +9,11 @@ mod harness;
 mod hooks;
 mod inspect;
 mod loopback;
+mod outside;
 mod posthub;
 mod redeploy;
 mod refused;
+mod registry;
 mod way_out;
 
 /// Makes one test per Engine of each `fn name(site: &mut Site)`.

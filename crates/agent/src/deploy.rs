@@ -4,14 +4,14 @@
 
 use crate::stack::StackHandle;
 use crate::waiters::{Until, Waiter, done, failed};
-use crate::{Agent, Error, clock, crash, images, observe, preflight, preview};
+use crate::{Agent, Error, clock, crash, images, observe, outside, preflight, preview};
 use mainstay_api::{DeployRequest, DownRequest, Outcome, Progress, RollbackRequest};
 use mainstay_host::journal::ReleaseStatus;
 use mainstay_model::{Instance, Release, ReleaseNumber, Service, ServiceName, Stack, Transition};
 use mainstay_plan::{Blueprint, subset};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 /// Carries out a deploy request to its end; the last thing told is `Done`. Goes on when nobody listens.
 pub(crate) async fn deploy(
@@ -42,7 +42,12 @@ pub(crate) async fn rollback(
 }
 
 /// Takes the stack down.
-pub(crate) async fn down(stack: StackHandle, request: DownRequest, progress: UnboundedSender<Progress>) {
+pub(crate) async fn down(
+    agent: Arc<Agent>,
+    stack: StackHandle,
+    request: DownRequest,
+    progress: UnboundedSender<Progress>,
+) {
     let nothing = {
         let sight = stack.sight.borrow();
         sight.state.current.is_none() && sight.state.deploy.is_none() && sight.observed.all().next().is_none()
@@ -53,10 +58,26 @@ pub(crate) async fn down(stack: StackHandle, request: DownRequest, progress: Unb
         return;
     }
     stack.grace(request.timeout);
-    let waiter = Waiter { until: Until::Gone, progress: progress.clone() };
+    let before = current(&agent, &stack).await.ok().flatten().map(|release| release.stack);
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let waiter = Waiter { until: Until::Gone, progress: told };
     let transition = Transition::Down { volumes: request.volumes, at: clock::now() };
     if let Err(error) = stack.record(transition, Some(waiter)).await {
         let _ = progress.send(Progress::Done { outcome: refused(&stack, &error) });
+        return;
+    }
+    while let Some(line) = heard.recv().await {
+        let Progress::Done { mut outcome } = line else {
+            let _ = progress.send(line);
+            continue;
+        };
+        // What others made for the services goes after them.
+        if let (true, Some(before)) = (outcome.ok, &before)
+            && let Err(error) = outside::withdraw(&agent, before, &progress).await
+        {
+            outcome = refused(&stack, &error);
+        }
+        let _ = progress.send(Progress::Done { outcome });
     }
 }
 
@@ -137,6 +158,7 @@ async fn begin(
     }
     let sight = observe::before(agent, stack, &request.stack).await;
     preflight::check(agent, &request.stack, &sight.observed).await?;
+    outside::provide(agent, &mut request.stack, progress).await?;
     let chosen = chosen(current.as_ref(), &request);
     let mut ids = images::provide(agent, &request, &chosen, progress).await?;
     if let Some(current) = &current {
@@ -206,6 +228,7 @@ async fn begin_create(
     }
     request.stack = wanted(current.as_ref(), &request)?;
     preflight::check(agent, &request.stack, &sight.observed).await?;
+    outside::provide(agent, &mut request.stack, progress).await?;
     let chosen = chosen(current.as_ref(), &request);
     let mut ids = images::provide(agent, &request, &chosen, progress).await?;
     for (service, id) in current.iter().flat_map(|release| &release.images) {

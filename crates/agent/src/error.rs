@@ -153,6 +153,7 @@ fn docker_code(error: &DockerError) -> &'static str {
         | DockerError::PullFailed { .. }
         | DockerError::PushFailed { .. } => "A0203",
         DockerError::BuildFailed { .. } => "A0204",
+        DockerError::Plugin { .. } => "A0314",
         DockerError::PortTaken { .. } => "A0502",
         DockerError::NameInUse { .. } => "A0205",
         _ => "A0206",

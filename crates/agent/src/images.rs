@@ -204,6 +204,22 @@ fn with_images_of_services(stack: &Stack, build: &Build) -> Build {
     build
 }
 
+/// The image of a job, got only when it is run.
+pub(crate) async fn of_job(docker: &Docker, stack: &Stack, job: &Service) -> Result<String, Error> {
+    let image = reference(stack, job);
+    match docker.image_id(&image).await {
+        Err(DockerError::ImageMissing { .. }) => {}
+        known => return Ok(known?),
+    }
+    // Whoever runs it is at a terminal of the job, which is no place for progress.
+    let (progress, _) = mpsc::unbounded_channel();
+    if job.build.is_some() {
+        return build(docker, stack, job, &image, false, &progress).await;
+    }
+    pull(docker, job, &image, &progress).await?;
+    Ok(docker.image_id(&image).await?)
+}
+
 /// Services that are built, those before whose images others build on.
 fn in_build_order(builds: Vec<&Service>) -> Vec<&Service> {
     let mut ordered: Vec<&Service> = Vec::new();

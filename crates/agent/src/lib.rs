@@ -13,6 +13,7 @@ mod hook;
 mod http;
 mod images;
 mod observe;
+mod outside;
 mod preflight;
 mod preview;
 mod probe;

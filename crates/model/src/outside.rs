@@ -2,7 +2,7 @@
 
 use crate::{Dependency, ServiceName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A service with `provider:`: a plug-in makes it, and gives its variables to those who depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,9 @@ pub struct Provider {
     pub options: BTreeMap<String, Vec<String>>,
     /// `depends_on:` of the service.
     pub depends_on: BTreeMap<ServiceName, Dependency>,
+    /// Services that depend on it, and get its variables.
+    #[serde(default)]
+    pub dependants: BTreeSet<ServiceName>,
 }
 
 /// One entry of top-level `models:`.

@@ -19,6 +19,9 @@ pub struct Stack {
     pub files: Vec<PathBuf>,
     /// Services active under the chosen profiles.
     pub services: BTreeMap<ServiceName, Service>,
+    /// `jobs:`, containers that are run by hand, by `run`.
+    #[serde(default)]
+    pub jobs: BTreeMap<ServiceName, Service>,
     /// Services that plug-ins of Compose make.
     #[serde(default)]
     pub providers: BTreeMap<ServiceName, Provider>,

@@ -54,15 +54,19 @@ pub(super) async fn run(
     let (upgrade, command) = split::<CommandRequest>(request).await?;
     let current = deploy::current(&agent, &stack).await?.ok_or_else(|| Error::NoStack(name.clone()))?;
     let missing = || Error::NoService { stack: name.clone(), service: service.clone() };
-    let mut alone = current.stack.services.get(&service).cloned().ok_or_else(missing)?;
+    let stated = current.stack.services.get(&service).or_else(|| current.stack.jobs.get(&service));
+    let mut alone = stated.cloned().ok_or_else(missing)?;
     if alone.runtime() == RuntimeKind::Native {
         let why = "`run` needs a container; for a native service use `exec`, or run its command yourself"
             .to_owned();
         return Err(Error::Service { service, why });
     }
     adapt(&mut alone, &command);
-    let image = current.images.get(&service).cloned().unwrap_or_default();
     let docker = agent.runtimes.docker().await?;
+    let image = match current.images.get(&service) {
+        Some(image) => image.clone(),
+        None => crate::images::of_job(&docker, &current.stack, &alone).await?,
+    };
     let made_up = || format!("{name}-{service}-run-{:x}", crate::clock::now().0);
     let one_off_name = command.name.clone().unwrap_or_else(made_up);
     let one_off = OneOff { stack: &current.stack, service: &alone, name: &one_off_name, image: &image };

@@ -131,7 +131,7 @@ pub(super) async fn down(
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let (progress, told) = mpsc::unbounded_channel();
-    tokio::spawn(deploys::down(stack, request, progress));
+    tokio::spawn(deploys::down(agent, stack, request, progress));
     Ok(lines(told))
 }
 

@@ -158,6 +158,9 @@ fn print(node: &Node, kind: &Kind, form: Form) -> Option<Printed> {
         (Kind::TextOrList, Value::List(items)) if items.is_empty() => return None,
         (Kind::Mode, Value::Int(mode)) => Printed::Text(format!("0{mode:o}")),
         (Kind::Real, Value::Int(0)) => return None,
+        (Kind::Short(Short::Ulimit, _), Value::Int(0) | Value::Map(_)) if form == Form::Yaml => {
+            both_limits(node)
+        }
         (Kind::Short(Short::Ulimit, _), Value::Int(0)) => Printed::Object(vec![]),
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // That is the point.
         (Kind::Real, Value::Int(number)) => Printed::Single(*number as f32),
@@ -192,6 +195,14 @@ fn print(node: &Node, kind: &Kind, form: Form) -> Option<Printed> {
         _ => anything(node),
     };
     Some(printed)
+}
+
+/// In YAML, Compose prints both limits, zeros included.
+fn both_limits(node: &Node) -> Printed {
+    let limit = |key: &str| (key.to_owned(), Printed::Int(node.get_int(key).unwrap_or_default()));
+    let own = node.as_map().into_iter().flatten().filter(|(name, _)| name.starts_with("x-"));
+    let own = own.map(|(name, entry)| (name.clone(), anything(&entry.node)));
+    Printed::Object([limit("soft"), limit("hard")].into_iter().chain(own).collect())
 }
 
 /// An item of a list is printed even when it is empty.

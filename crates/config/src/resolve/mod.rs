@@ -51,21 +51,35 @@ pub fn stack(
             services.insert(service.name.clone(), service);
         }
     }
+    let mut jobs = BTreeMap::new();
+    for (name, entry) in project.tree.entries("jobs") {
+        let Ok(name) = ServiceName::new(name.clone()) else { continue };
+        let path = KeyPath::root().key("jobs").key(name.as_str());
+        let mut cx = Cx { node: &entry.node, path, key_span: entry.key_span, project, reader, sink };
+        jobs.insert(name.clone(), service::container(name, &mut cx));
+    }
     let tree = &project.tree;
     let mut edge = mainstay::edge(tree, reader, sink);
     edge.routes.extend(mainstay::statics(tree, reader, lookup, sink));
     let names: Vec<_> = services.keys().cloned().collect();
     for service in services.values_mut() {
+        for (name, provider) in &mut providers {
+            if service.depends_on.contains_key(name) {
+                provider.dependants.insert(service.name.clone());
+            }
+        }
         service.depends_on.retain(|name, _| names.contains(name));
     }
     // Compose gives every service a network; native ones take none of the Engine's.
     let mut networks = top::networks(tree);
-    networks.retain(|key, _| services.values().any(|service| service.networks.contains_key(key)));
+    let containers = || services.values().chain(jobs.values());
+    networks.retain(|key, _| containers().any(|service| service.networks.contains_key(key)));
     Some(Stack {
         name,
         directory: project.directory.clone(),
         files: project.files.clone(),
         services,
+        jobs,
         providers,
         models: outside::models(tree),
         networks,

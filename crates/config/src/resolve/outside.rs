@@ -4,7 +4,7 @@ use super::service::depends_on;
 use super::texts;
 use crate::node::Node;
 use mainstay_model::{CredentialSpec, Model, ModelUse, Provider};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `provider:` of a service.
 pub fn provider(service: &Node) -> Option<Provider> {
@@ -17,6 +17,7 @@ pub fn provider(service: &Node) -> Option<Provider> {
         kind: node.get_text("type").unwrap_or_default().to_owned(),
         options: node.entries("options").map(|(name, e)| (name.clone(), values(&e.node))).collect(),
         depends_on: depends_on(service),
+        dependants: BTreeSet::new(),
     })
 }
 

@@ -25,9 +25,8 @@ pub fn service(name: &str, cx: &mut Cx<'_>) -> Option<Service> {
         return None;
     }
     if is_native && cx.texts("command").is_empty() && cx.texts("entrypoint").is_empty() {
-        let message =
-            format!("service `{name}` is not started: it has only what later versions put in force");
-        cx.sink.push(Diagnostic::warning(Code::NotYet, message).at(cx.key_span).path(&cx.path));
+        let message = format!("service `{name}` is not started: it has no image, no build and no command");
+        cx.sink.push(Diagnostic::warning(Code::NoEffect, message).at(cx.key_span).path(&cx.path));
         return None;
     }
     Some(resolved(name, cx, is_native, ours))

@@ -3,8 +3,8 @@
 //! Keys stand in the order in which Compose writes them, which its configuration hash depends on.
 
 use super::{
-    GRANT, Identity, Key, Kind, LABELS, Names, Native, ONE_OR_TEXTS, OPTIONS, Object, Short, Standing, TEXTS,
-    ULIMITS, Unvalued, box_only, container, inert, key, object,
+    GRANT, Identity, Key, Kind, LABELS, Names, ONE_OR_TEXTS, OPTIONS, Object, Short, TEXTS, ULIMITS,
+    Unvalued, box_only, container, inert, key, object,
 };
 
 pub(super) const ENVIRONMENT: Kind = Kind::Dict(Unvalued::Inherited);
@@ -12,10 +12,6 @@ const ONE_OR_KEYED: Kind = Kind::OneOrList(&Kind::Text, Identity::BeforeEquals);
 pub(super) const KEYED: Kind = Kind::List(&Kind::Text, Identity::BeforeEquals);
 
 /// A key of containers that is carried and not in force yet.
-pub(super) const fn not_yet(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind, standing: Standing::Later, native: Native::Refused }
-}
-
 /// As Docker Compose has it, which warns and goes on.
 const WINDOWS_SWARM: &str = "it is for Windows containers under Swarm; Docker Compose does not use it either";
 
@@ -63,7 +59,7 @@ pub(super) static CONTAINER: &[Key] = &[
     key("memswap_limit", Kind::BytesOrFraction),
     container("mem_swappiness", Kind::Bytes),
     container("mac_address", Kind::Text),
-    not_yet("models", Kind::Short(Short::Names, &Kind::Map(&Kind::Object(&SERVICE_MODEL), Names::Any))),
+    container("models", Kind::Short(Short::Names, &Kind::Map(&Kind::Object(&SERVICE_MODEL), Names::Any))),
     container("network_mode", Kind::Text),
     box_only("networks", Kind::Short(Short::Names, &Kind::Map(&Kind::Object(&ATTACHMENT), Names::Resource))),
     container("oom_kill_disable", Kind::Flag),

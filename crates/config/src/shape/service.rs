@@ -3,7 +3,7 @@
 //! Keys stand in the order in which Compose writes them, which its configuration hash depends on.
 
 use super::build::BUILD;
-use super::container::{CONTAINER, ENVIRONMENT, KEYED, not_yet};
+use super::container::{CONTAINER, ENVIRONMENT, KEYED};
 use super::deploy::DEPLOY;
 use super::{
     Identity, Key, Kind, Names, ONE_OR_TEXTS, Object, Short, TEXTS, box_only, container, inert, key, object,
@@ -21,7 +21,7 @@ static SERVICE_KEYS: &[Key] = &[
     key("scale", Kind::Count),
     inert("attach", Kind::Choice, "`mainstay logs SERVICE` chooses what is shown"),
     box_only("container_name", Kind::Text),
-    not_yet("provider", Kind::Object(&PROVIDER)),
+    key("provider", Kind::Object(&PROVIDER)),
     key("extends", Kind::Short(Short::Extends, &Kind::Object(&EXTENDS))),
     container("external_links", TEXTS),
     key("links", KEYED),
@@ -53,9 +53,15 @@ pub static JOB: Object = Object {
 };
 
 static JOB_KEYS: &[Key] = &[key("profiles", KEYED), key("triggers", Kind::Object(&TRIGGERS))];
+/// Compose itself only reads them.
+const NO_CLOCK: &str = "nothing runs it by the clock, as with Docker Compose: run it with `mainstay run JOB`";
 static TRIGGERS: Object = object(&[&[
     key("manual", Kind::Choice),
-    key("schedule", Kind::List(&Kind::Short(Short::Schedule, &Kind::Object(&SCHEDULE)), Identity::None)),
+    inert(
+        "schedule",
+        Kind::List(&Kind::Short(Short::Schedule, &Kind::Object(&SCHEDULE)), Identity::None),
+        NO_CLOCK,
+    ),
 ]]);
 static SCHEDULE: Object = Object {
     parts: &[&[

@@ -2,8 +2,8 @@
 //! "Models"), those of resources in the order in which Compose writes them.
 
 use super::{
-    Identity, Key, Kind, LABELS, Names, ONE_OR_TEXTS, OPTIONS, Object, SERVICE, Short, inert, key, later,
-    object, refused, service,
+    Identity, Key, Kind, LABELS, Names, ONE_OR_TEXTS, OPTIONS, Object, SERVICE, Short, inert, key, object,
+    refused, service,
 };
 
 /// The document.
@@ -12,8 +12,8 @@ pub static TOP: Object = object(&[TOP_KEYS]);
 static TOP_KEYS: &[Key] = &[
     key("configs", Kind::Map(&Kind::Object(&CONFIG), Names::Resource)),
     key("include", Kind::List(&Kind::Short(Short::Include, &Kind::Object(&INCLUDE)), Identity::None)),
-    later("jobs", Kind::Map(&Kind::Object(&service::JOB), Names::Resource)),
-    later("models", Kind::Map(&Kind::Object(&MODEL), Names::Any)),
+    key("jobs", Kind::Map(&Kind::Object(&service::JOB), Names::Resource)),
+    key("models", Kind::Map(&Kind::Object(&MODEL), Names::Any)),
     key("name", Kind::Text),
     key("networks", Kind::Map(&Kind::Object(&NETWORK), Names::Any)),
     key("secrets", Kind::Map(&Kind::Object(&SECRET), Names::Resource)),

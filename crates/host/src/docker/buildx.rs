@@ -8,23 +8,15 @@ use super::build::{BuildOrder, BuildProgress, Progress};
 use super::build_trace::{Log, Status, Transfer, Vertex};
 use super::error::DockerError;
 use super::labels;
+use super::plugin::PLACES;
 use super::time;
 use base64::Engine as _;
 use mainstay_model::{Build, BuildMore, FileObject, Ulimit};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
-
-/// Where the docker CLI looks for plug-ins, after its own directory.
-const PLACES: [&str; 4] = [
-    "/usr/local/lib/docker/cli-plugins",
-    "/usr/local/libexec/docker/cli-plugins",
-    "/usr/lib/docker/cli-plugins",
-    "/usr/libexec/docker/cli-plugins",
-];
 
 /// Lines that are no reports and kept for the error: what the plug-in says for itself.
 const LAST_LINES: usize = 20;
@@ -103,7 +95,7 @@ impl Docker {
         news: &mut (impl FnMut(BuildProgress) + Send),
     ) -> Result<(), DockerError> {
         let mut progress = Progress::new(order.tag);
-        let Some(plugin) = self.plugin() else {
+        let Some(plugin) = self.plugin("buildx") else {
             let why = format!(
                 "`build.{key}` needs docker-buildx, as Docker Compose does for every build; it is in none of the \
                  directories for plug-ins of the docker CLI, such as {}",
@@ -138,12 +130,6 @@ impl Docker {
             true => Ok(()),
             false => Err(progress.failure(own_words.join("\n"))),
         }
-    }
-
-    fn plugin(&self) -> Option<PathBuf> {
-        let own = self.logins.iter().map(|directory| directory.join("cli-plugins"));
-        let places = own.chain(PLACES.map(PathBuf::from));
-        places.map(|place| place.join("docker-buildx")).find(|plugin| plugin.is_file())
     }
 }
 

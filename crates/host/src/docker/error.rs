@@ -54,6 +54,9 @@ pub enum DockerError {
     /// The registry did not take the image.
     #[error("image `{image}` could not be pushed: {message}")]
     PushFailed { image: String, message: String },
+    /// A plug-in did not do what it was asked.
+    #[error("{}: {why}", program.file_name().unwrap_or_default().to_string_lossy())]
+    Plugin { program: PathBuf, why: String },
     /// A build failed: the step at fault, and the last lines that it wrote.
     #[error("building `{tag}` failed{}: {message}", step.as_ref().map(|s| format!(" at `{s}`")).unwrap_or_default())]
     BuildFailed { tag: String, step: Option<String>, log: Vec<String>, message: String },

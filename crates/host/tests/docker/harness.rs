@@ -77,6 +77,7 @@ impl Site {
             volumes: BTreeMap::new(),
             secrets: BTreeMap::new(),
             configs: BTreeMap::new(),
+            jobs: BTreeMap::new(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
             edge: EdgeSettings::default(),

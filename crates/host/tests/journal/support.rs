@@ -46,6 +46,7 @@ pub fn stack() -> Stack {
         directory: PathBuf::from("/srv/shop"),
         files: Vec::new(),
         services: BTreeMap::new(),
+        jobs: BTreeMap::new(),
         providers: BTreeMap::new(),
         models: BTreeMap::new(),
         networks: BTreeMap::new(),

@@ -31,7 +31,7 @@ pub(crate) enum ChunkError {
 enum State {
     /// In the digits of a size, so many seen.
     Size(u8),
-    Extension,
+    Extension(Extension),
     SizeLf,
     Data,
     DataCr,
@@ -42,6 +42,26 @@ enum State {
     TrailerLf,
     LastLf,
     Done,
+}
+
+/// Where in `;name=value` (RFC 9112, 7.1.1). What is no extension is where two readers may part ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extension {
+    /// Behind `;`.
+    Start,
+    Name,
+    /// Behind a name and white space.
+    NameEnded,
+    /// Behind `=`.
+    Value,
+    Token,
+    Quoted,
+    /// Behind a backslash within quotes.
+    Escaped,
+    /// Behind a closing quote.
+    QuoteClosed,
+    /// Behind a value and white space.
+    ValueEnded,
 }
 
 /// A decoder, fed piece by piece.
@@ -107,11 +127,7 @@ impl Decoder {
     fn step(&mut self, byte: u8) -> Result<(), ChunkError> {
         self.state = match (self.state, byte) {
             (State::Size(digits), _) => self.size(digits, byte)?,
-            (State::Extension, b'\r') => State::SizeLf,
-            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => {
-                spend(&mut self.extension_left, State::Extension)?
-            }
-            (State::Extension, _) => return Err(ChunkError::Extension),
+            (State::Extension(at), _) => spend(&mut self.extension_left, at.next(byte)?)?,
             (State::SizeLf, b'\n') if self.left == 0 => State::TrailerStart,
             (State::SizeLf, b'\n') => State::Data,
             (State::SizeLf, _) => return Err(ChunkError::Size),
@@ -147,9 +163,30 @@ impl Decoder {
         }
         match byte {
             b'\r' if digits > 0 => Ok(State::SizeLf),
-            b';' if digits > 0 => Ok(State::Extension),
+            b';' if digits > 0 => Ok(State::Extension(Extension::Start)),
             _ => Err(ChunkError::Size),
         }
+    }
+}
+
+impl Extension {
+    fn next(self, byte: u8) -> Result<State, ChunkError> {
+        use Extension::{Escaped, Name, NameEnded, QuoteClosed, Quoted, Start, Token, Value, ValueEnded};
+        Ok(State::Extension(match (self, byte) {
+            (Name | Token | QuoteClosed, b'\r') => return Ok(State::SizeLf),
+            (Quoted, b'"') => QuoteClosed,
+            (Quoted, b'\\') => Escaped,
+            (Quoted | Escaped, b'\t' | b' '..=b'~' | 0x80..) => Quoted,
+            (Name | NameEnded | Token | QuoteClosed | ValueEnded, b';') => Start,
+            (Name | NameEnded, b'=') => Value,
+            (Value, b'"') => Quoted,
+            (Start | Name, byte) if is_token(byte) => Name,
+            (Value | Token, byte) if is_token(byte) => Token,
+            (Name | NameEnded, b' ' | b'\t') => NameEnded,
+            (Token | QuoteClosed | ValueEnded, b' ' | b'\t') => ValueEnded,
+            (Start | Value, b' ' | b'\t') => self,
+            _ => return Err(ChunkError::Extension),
+        }))
     }
 }
 
@@ -201,7 +238,7 @@ mod tests {
 
     #[test]
     fn reads_chunks_extensions_and_trailers() {
-        let body = b"5\r\nhello\r\n1;a=\"b c\"\r\n!\r\n000\r\nX: y\r\n\r\nGET";
+        let body = b"5\r\nhello\r\n1; a = \"b \\\"c\" ;d;e=f\r\n!\r\n000\r\nX: y\r\n\r\nGET";
         assert_eq!(decode(body, &[]), Ok((b"hello!".to_vec(), Some(b"GET".to_vec()))));
         assert_eq!(decode(b"3\r\nab", &[]), Ok((b"ab".to_vec(), None)));
     }
@@ -221,6 +258,13 @@ mod tests {
             (b"fffffffffffffffff\r\n", ChunkError::Size),
             (b"5;a\n", ChunkError::Extension),
             (b"5;\0\r\n", ChunkError::Extension),
+            (b"5;\r\n", ChunkError::Extension),
+            (b"5;=a\r\n", ChunkError::Extension),
+            (b"5;a=\r\n", ChunkError::Extension),
+            (b"5;a b\r\n", ChunkError::Extension),
+            (b"5;a=b c\r\n", ChunkError::Extension),
+            (b"5;a=\"b\r\n", ChunkError::Extension),
+            (b"5;a=\"b\"c\r\n", ChunkError::Extension),
             (b"1\r\nab\r\n", ChunkError::End),
             (b"1\r\na\n", ChunkError::End),
             (b"1\r\na\r\r", ChunkError::End),
@@ -258,7 +302,7 @@ mod tests {
 
         #[test]
         fn any_bytes_give_the_same_answer_however_they_are_cut(
-            bytes in proptest::collection::vec(proptest::sample::select(&b"0123aF;x:\r\n \0\x80"[..]), 0..60),
+            bytes in proptest::collection::vec(proptest::sample::select(&b"0123aF;x=\":\r\n \0\x80"[..]), 0..60),
             cuts in proptest::collection::vec(0_usize..60, 0..10),
         ) {
             prop_assert_eq!(decode(&bytes, &cuts), decode(&bytes, &[]));

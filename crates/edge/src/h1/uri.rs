@@ -193,6 +193,10 @@ impl Host {
     }
 }
 
+fn is_port(digits: &[u8]) -> bool {
+    std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
+}
+
 fn without_port(value: &[u8]) -> Option<&[u8]> {
     let (name, port) = match value.first()? {
         b'[' => {
@@ -220,7 +224,10 @@ fn without_port(value: &[u8]) -> Option<&[u8]> {
     };
     let port_is_fine = match port.split_first() {
         None => true,
-        Some((b':', digits)) => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        // Empty or a number, and one that a port can be: who cuts it off would take it for another.
+        Some((b':', digits)) => {
+            digits.iter().all(u8::is_ascii_digit) && (digits.is_empty() || is_port(digits))
+        }
         Some(_) => false,
     };
     port_is_fine.then_some(name)

@@ -5,6 +5,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
+pub mod cases;
+pub mod hyper;
 pub mod pebble;
 pub mod tls;
 

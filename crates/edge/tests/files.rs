@@ -1,13 +1,13 @@
 //! Files that the edge serves itself: a built site without a container, held against nginx.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail as tests do")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
 use mainstay_model::{Choice, Compression, ContentCoding, Files, RoutePolicy};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use support::server::Server;
 use support::{Client, Edge, Response, table};
 
 fn site(dir: &Path) {
@@ -111,42 +111,6 @@ async fn files_are_compressed_and_what_is_beside_them_is_used() {
     assert_eq!((part.status(), part.text().as_str(), part.value("content-encoding")), (206, "let", None));
 }
 
-struct Nginx(Child);
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-async fn nginx(root: &Path, dir: &Path) -> Option<(Nginx, SocketAddr)> {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (root, dir) = (root.display(), dir.display());
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|k| format!("{k}_temp_path {dir}/{k};"))
-        .concat();
-    let config = format!(
-        "daemon off; master_process off; pid {dir}/pid; error_log {dir}/log; events {{}} http {{ access_log off; \
-         {temporary} default_type application/octet-stream; if_modified_since before; \
-         server {{ listen {address}; root {root}; }} }}"
-    );
-    std::fs::write(format!("{dir}/conf"), config).unwrap();
-    let mut command = Command::new("nginx");
-    command.arg("-c").arg(format!("{dir}/conf")).stdout(Stdio::null()).stderr(Stdio::null());
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            println!("skipped: nginx: {error}");
-            return None;
-        }
-    };
-    while tokio::net::TcpStream::connect(address).await.is_err() {
-        tokio::task::yield_now().await;
-    }
-    Some((Nginx(child), address))
-}
-
 /// What an answer says that caches and players go by.
 fn told(response: &Response) -> Vec<(String, Option<String>)> {
     let names: &[&str] = match response.status() {
@@ -200,13 +164,14 @@ const CASES: [&str; 30] = [
 
 #[tokio::test]
 async fn conditions_and_ranges_are_answered_as_nginx_answers_them() {
-    let (root, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let root = tempfile::tempdir().unwrap();
     site(root.path());
-    let Some((_nginx, theirs)) = nginx(root.path(), dir.path()).await else { return };
+    let http = "default_type application/octet-stream; if_modified_since before;";
+    let theirs = Server::nginx(http, &format!("root {};", root.path().display())).await;
     let edge = edge(root.path(), |_| {}).await;
     let mut compared = 0;
     for path in ["/data.json", "/logo.png", "/main-4f3a9c1b.js", "/big.bin", "/docs/index.html"] {
-        let plain = ask(theirs, &format!("HEAD {path}"), "").await;
+        let plain = ask(theirs.address, &format!("HEAD {path}"), "").await;
         let (tag, date) =
             (plain.value("etag").unwrap().to_owned(), plain.value("last-modified").unwrap().to_owned());
         let at = httpdate::parse_http_date(&date).unwrap();
@@ -224,7 +189,7 @@ async fn conditions_and_ranges_are_answered_as_nginx_answers_them() {
                 }
                 let line = format!("{method} {path}");
                 let (nginx, ours) =
-                    (ask(theirs, &line, &fields).await, ask(edge.address, &line, &fields).await);
+                    (ask(theirs.address, &line, &fields).await, ask(edge.address, &line, &fields).await);
                 assert_eq!(told(&nginx), told(&ours), "nginx, then the edge: {line} {fields}");
                 if matches!(nginx.status(), 200 | 206) {
                     assert!(nginx.body == ours.body, "{line} {fields}");

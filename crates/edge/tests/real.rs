@@ -1,48 +1,12 @@
-//! In front of servers people use: nginx and Python's http.server. A server that is not installed is skipped, and
-//! that is said.
+//! In front of servers people use: nginx and Python's http.server.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "helpers of tests fail as tests do"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use support::server::Server;
 use support::{Edge, table};
-
-/// A server process that ends with the test.
-struct Server(Child, SocketAddr);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-async fn start(program: &str, make: impl Fn(&mut Command, u16)) -> Option<Server> {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut command = Command::new(program);
-    make(&mut command, address.port());
-    let child = match command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            println!("skipped: {program}: {error}");
-            return None;
-        }
-    };
-    let mut server = Server(child, address);
-    while tokio::net::TcpStream::connect(address).await.is_err() {
-        assert!(server.0.try_wait().unwrap().is_none(), "{program} ended");
-        tokio::task::yield_now().await;
-    }
-    Some(server)
-}
 
 fn content(dir: &Path) -> Vec<u8> {
     let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 249) as u8).collect();
@@ -52,27 +16,15 @@ fn content(dir: &Path) -> Vec<u8> {
 }
 
 async fn in_front_of(server: &Server) -> Edge {
-    Edge::with(table(1).route("*", "/", "u").target("u", "s/u.1", server.1)).await
+    Edge::with(table(1).route("*", "/", "u").target("u", "s/u.1", server.address)).await
 }
 
 #[tokio::test]
 async fn nginx() {
     let dir = tempfile::tempdir().unwrap();
     let big = content(dir.path());
-    let root = dir.path().display().to_string();
-    let server = start("nginx", |command, port| {
-        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("{kind}_temp_path {root}/{kind};"))
-            .concat();
-        let config = format!(
-            "daemon off; master_process off; pid {root}/pid; error_log {root}/log; events {{}} http {{ access_log off; \
-             {temporary} server {{ listen 127.0.0.1:{port}; root {root}; location /r {{ return 301 /small.txt; }} }} }}"
-        );
-        std::fs::write(dir.path().join("conf"), config).unwrap();
-        command.arg("-c").arg(dir.path().join("conf"));
-    })
-    .await;
-    let Some(server) = server else { return };
+    let locations = format!("root {}; location /r {{ return 301 /small.txt; }}", dir.path().display());
+    let server = Server::nginx("", &locations).await;
     let edge = in_front_of(&server).await;
     let mut client = edge.client().await;
     for _ in 0..3 {
@@ -101,11 +53,11 @@ async fn nginx() {
 async fn pythons_http_server() {
     let dir = tempfile::tempdir().unwrap();
     let big = content(dir.path());
-    let server = start("python3", |command, port| {
-        command.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]).current_dir(dir.path());
+    let server = Server::start("python3", |command, _, address| {
+        let port = address.port().to_string();
+        command.args(["-m", "http.server", "--bind", "127.0.0.1", &port]).current_dir(dir.path());
     })
     .await;
-    let Some(server) = server else { return };
     let edge = in_front_of(&server).await;
     let mut client = edge.client().await;
     for _ in 0..3 {

@@ -1,6 +1,6 @@
 //! What is done to responses on their way: headers, cookies, origins, compression.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail as tests do")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod support;
 
@@ -8,7 +8,7 @@ use mainstay_model::{
     Choice, Compression, ContentCoding, Cors, HeaderRules, Preset, RequestHeaders, RoutePolicy, Site,
 };
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use support::server::Server;
 use support::{Client, Edge, Response, backend, echo, replying, table};
 
 async fn edge_with(upstream: std::net::SocketAddr, policy: RoutePolicy) -> Edge {
@@ -219,38 +219,6 @@ async fn a_compressed_event_is_not_kept_back() {
     client.until_contains("\r\n0\r\n\r\n").await;
 }
 
-struct Nginx(Child);
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// nginx in front of `upstream`, with the settings of [`compressing`].
-fn nginx(upstream: std::net::SocketAddr, root: &str) -> Option<(Nginx, std::net::SocketAddr)> {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|k| format!("{k}_temp_path {root}/{k};"))
-        .concat();
-    let config = format!(
-        "daemon off; master_process off; pid {root}/pid; error_log {root}/log; events {{}} http {{ access_log off; \
-         {temporary} gzip on; gzip_types application/json; gzip_min_length 100; gzip_proxied any; gzip_vary on; \
-         server {{ listen {address}; location / {{ proxy_pass http://{upstream}; proxy_http_version 1.1; }} }} }}"
-    );
-    std::fs::write(format!("{root}/conf"), config).unwrap();
-    let mut command = Command::new("nginx");
-    command.arg("-c").arg(format!("{root}/conf")).stdout(Stdio::null()).stderr(Stdio::null());
-    match command.spawn() {
-        Ok(child) => Some((Nginx(child), address)),
-        Err(error) => {
-            println!("skipped: nginx: {error}");
-            None
-        }
-    }
-}
-
 /// What an answer says about compression.
 fn decision(response: &Response) -> (u16, Option<String>, Option<String>, bool, bool) {
     let owned = |name: &str| response.value(name).map(str::to_owned);
@@ -315,11 +283,10 @@ async fn nginx_decides_alike_what_is_compressed() {
     let replies = replies();
     let count = replies.len();
     let upstream = answering(replies).await;
-    let dir = tempfile::tempdir().unwrap();
-    let Some((_nginx, theirs)) = nginx(upstream, &dir.path().display().to_string()) else { return };
-    while tokio::net::TcpStream::connect(theirs).await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    // The settings of [`compressing`].
+    let http = "gzip on; gzip_types application/json; gzip_min_length 100; gzip_proxied any; gzip_vary on;";
+    let location = format!("location / {{ proxy_pass http://{upstream}; proxy_http_version 1.1; }}");
+    let theirs = Server::nginx(http, &location).await;
     let edge = edge_with(upstream, compressing(&["application/json"], 100)).await;
     let mut compressed = 0;
     for number in 0..count {
@@ -330,7 +297,7 @@ async fn nginx_decides_alike_what_is_compressed() {
                 let request =
                     format!("{method} /{number} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {accept}\r\n\r\n");
                 let mut answers = Vec::new();
-                for address in [theirs, edge.address] {
+                for address in [theirs.address, edge.address] {
                     let mut client = Client::connect(address).await;
                     client.send(&request).await;
                     let answer = if method == "HEAD" {

@@ -6,18 +6,8 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use support::server::Server;
 use support::{Client, Edge, echo, table};
-
-struct Nginx(Child);
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A property portal: an API with long answers, two WebSocket paths, a frontend.
 const PORTAL: &str = "
@@ -136,37 +126,11 @@ fn seen(text: &str) -> (String, BTreeSet<String>) {
     (line, fields.collect())
 }
 
-async fn start(locations: &str, dir: &str) -> Option<(Nginx, SocketAddr)> {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|k| format!("{k}_temp_path {dir}/{k};"))
-        .concat();
-    let config = format!(
-        "daemon off; master_process off; pid {dir}/pid; error_log {dir}/log; events {{}} http {{ access_log off; \
-         {temporary} server {{ listen {address}; {locations} }} }}"
-    );
-    std::fs::write(format!("{dir}/conf"), config).unwrap();
-    let mut command = Command::new("nginx");
-    command.arg("-c").arg(format!("{dir}/conf")).stdout(Stdio::null()).stderr(Stdio::null());
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            println!("skipped: nginx: {error}");
-            return None;
-        }
-    };
-    while tokio::net::TcpStream::connect(address).await.is_err() {
-        tokio::task::yield_now().await;
-    }
-    Some((Nginx(child), address))
-}
-
 async fn compare(locations: &str, paths: &[(&str, &str)]) {
     let (backend, frontend) = (echo("backend").await, echo("frontend").await);
-    let dir = tempfile::tempdir().unwrap();
     let locations =
         locations.replace("BACKEND", &backend.to_string()).replace("FRONTEND", &frontend.to_string());
-    let Some((_nginx, theirs)) = start(&locations, &dir.path().display().to_string()).await else { return };
+    let theirs = Server::nginx("", &locations).await;
     let mut routes =
         table(1).target("backend", "s/backend.1", backend).target("frontend", "s/frontend.1", frontend);
     for (path, upstream) in paths {
@@ -176,7 +140,7 @@ async fn compare(locations: &str, paths: &[(&str, &str)]) {
     let (mut equal, mut known) = (0, BTreeSet::new());
     for request in requests() {
         let mut got = Vec::new();
-        for address in [theirs, edge.address] {
+        for address in [theirs.address, edge.address] {
             let mut client = Client::connect(address).await;
             client.send(&request).await;
             if request.starts_with("HEAD") {
@@ -231,12 +195,11 @@ async fn the_social_tools_services_get_what_they_get_from_nginx() {
 #[tokio::test]
 async fn where_the_files_set_who_the_client_is_the_edge_says_the_same() {
     let backend = echo("backend").await;
-    let dir = tempfile::tempdir().unwrap();
     let locations = SOCIAL.replace("BACKEND", &backend.to_string()).replace("FRONTEND", &backend.to_string());
-    let Some((_nginx, theirs)) = start(&locations, &dir.path().display().to_string()).await else { return };
+    let theirs = Server::nginx("", &locations).await;
     let edge = Edge::with(table(1).route("*", "/", "u").target("u", "s/u.1", backend)).await;
     let mut told = Vec::new();
-    for address in [theirs, edge.address] {
+    for address in [theirs.address, edge.address] {
         let mut client = Client::connect(address).await;
         client.send("GET /api/ HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
         let (_, fields) = seen(&client.response().await.text());

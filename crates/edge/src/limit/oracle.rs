@@ -62,7 +62,7 @@ enum Decision {
     Rejected,
 }
 
-fn start(dir: &Path) -> Option<Nginx> {
+fn start(dir: &Path) -> Nginx {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let root = dir.display();
     let mut config = format!(
@@ -85,19 +85,13 @@ fn start(dir: &Path) -> Option<Nginx> {
     std::fs::write(dir.join("conf"), config).unwrap();
     let mut command = Command::new("nginx");
     command.arg("-c").arg(dir.join("conf")).stdout(Stdio::null()).stderr(Stdio::null());
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            println!("skipped: nginx: {error}");
-            return None;
-        }
-    };
+    let child = command.spawn().unwrap_or_else(|error| panic!("nginx: {error}; run ./test"));
     let mut nginx = Nginx(child, address);
     while TcpStream::connect(address).is_err() {
         assert!(nginx.0.try_wait().unwrap().is_none(), "nginx ended");
         std::thread::yield_now();
     }
-    Some(nginx)
+    nginx
 }
 
 /// Sends the arrivals of one case, each request on a connection of its own so that none waits for another.
@@ -189,7 +183,7 @@ fn is_beyond_doubt(rate: Rate, times: &[u64], decided: &[Decision]) -> bool {
 #[test]
 fn nginx_decides_alike() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(nginx) = start(dir.path()) else { return };
+    let nginx = start(dir.path());
     let (mut certain, mut doubtful) = (0, 0);
     let mut seen = [0_usize; 3];
     for (run, arrivals) in ARRIVALS.iter().enumerate() {

@@ -8,6 +8,7 @@
 pub mod cases;
 pub mod hyper;
 pub mod pebble;
+pub mod server;
 pub mod tls;
 
 use mainstay_edge::control::Client as Control;

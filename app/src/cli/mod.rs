@@ -264,7 +264,7 @@ fn shown(error: &clap::Error) -> ExitCode {
 fn run(command: Command, context: Context) -> Result<Exit, Error> {
     match command {
         // Processes with threads or runtimes of their own.
-        Command::Edge(args) => edge::run(args),
+        Command::Edge(args) => edge::run(args, &context),
         Command::Agent(args) => agent::run(args, &context),
         Command::DemoApp(args) => demo_app::run(args),
         Command::Shim(_) => {

@@ -6,6 +6,7 @@ mod bad_input;
 mod check;
 mod codes;
 mod demo;
+mod edge;
 mod help;
 mod life;
 mod sandbox;

@@ -26,7 +26,10 @@ pub fn check(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> b
         }
         Kind::List(item, identity) => list(node, item, *identity, path, sink),
         Kind::OneOrList(item, identity) => {
+            // Of ours, one item may stand in its long form too; Compose wants a list for that.
+            let is_long = matches!((item, &node.value), (Kind::Short(Short::Under(_), _), Value::Map(_)));
             if matches!(node.value, Value::Text(_))
+                || is_long
                 || (matches!(item, Kind::Scalar) && node.scalar_text().is_some())
             {
                 let item = Node::new(std::mem::replace(&mut node.value, Value::Null), node.span);

@@ -109,3 +109,28 @@ fn a_file_that_is_not_text_is_an_error() {
         load(&request(), &MapSource::default().file("/home/u/Shop.Front/compose.yaml", [0xff, 0xfe]));
     assert_eq!(loaded.diagnostics[0].code.id(), "C0002");
 }
+
+#[test]
+fn what_the_edge_reads_from_files_is_read_with_the_stack() {
+    let text = "services: { a: { image: i, expose: [80], x-mainstay: { routes: [{ host: h }] } } }
+x-mainstay:
+  edge:
+    trusted_proxies: cloudflare
+    cloudflare_ranges: ./ranges.txt
+    maintenance: { page: closed.html }
+    access: { basic: { file: users }, webhook: { github: { file: secret } } }
+";
+    let hash = "$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe";
+    let source = at(text)
+        .file("/home/u/Shop.Front/ranges.txt", "# of today\n192.0.2.0/24\n\n2001:db8::/32\n")
+        .file("/home/u/Shop.Front/closed.html", "<h1>closed</h1>")
+        .file("/home/u/Shop.Front/users", format!("# staff\nann:{hash}\n"))
+        .file("/home/u/Shop.Front/secret", "s3cret\n");
+    let site = stack(load(&request(), &source)).edge.site;
+    let networks: Vec<String> = site.cloudflare.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["192.0.2.0/24", "2001:db8::/32"]);
+    assert_eq!(site.maintenance.unwrap().page.as_deref(), Some("<h1>closed</h1>"));
+    let access = site.access.unwrap();
+    assert_eq!(access.basic.unwrap().users["ann"].expose(), hash);
+    assert_eq!(access.webhook.unwrap().secrets[0].expose(), "s3cret");
+}

@@ -3,16 +3,18 @@
 //! Knows nothing about what is spoken.
 
 use crate::client::Scheme;
+use crate::clients::Clients;
 use crate::clock::Deadline;
 use crate::h1::Peer;
-use crate::table::Kind;
+use crate::table::{Kind, Table};
 use crate::worker::Worker;
 use crate::{h1, proxy, tls, tunnel};
 use rustix::net::SocketFlags;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -52,8 +54,11 @@ fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: Sock
         tracing::debug!(%error, "a connection was gone before it began");
         return;
     }
-    let open = OpenConnection::new(worker.clone());
     let table = worker.table();
+    let Some(open) = OpenConnection::admitted(worker, &table, peer.ip(), address) else {
+        worker.shared.connections.refused.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
     // While a listener is being closed its address is in no table any more; what waited is HTTP or will be told so.
     let kind = table.kind(address).unwrap_or(Kind::Http);
     if table.proxied.contains(&address) {
@@ -63,14 +68,14 @@ fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: Sock
     match kind {
         Kind::Http => {
             tokio::task::spawn_local(async move {
-                h1::serve(&open.0, stream, Peer::new(peer, Scheme::Http)).await
+                h1::serve(&open.worker, stream, Peer::new(peer, Scheme::Http)).await
             });
         }
         Kind::Https => {
-            tokio::task::spawn_local(async move { tls::serve(&open.0, stream, peer).await });
+            tokio::task::spawn_local(async move { tls::serve(&open.worker, stream, peer).await });
         }
         Kind::Tcp(_) => {
-            tokio::task::spawn_local(async move { tunnel::serve_tcp(&open.0, stream, address).await });
+            tokio::task::spawn_local(async move { tunnel::serve_tcp(&open.worker, stream, address).await });
         }
     }
 }
@@ -89,27 +94,47 @@ async fn serve_proxied(
     };
     // Each has a large state of its own.
     match kind {
-        Kind::Http => Box::pin(h1::serve(&open.0, stream, Peer::new(client, Scheme::Http))).await,
-        Kind::Https => Box::pin(tls::serve(&open.0, stream, client)).await,
-        Kind::Tcp(_) => Box::pin(tunnel::serve_tcp(&open.0, stream, address)).await,
+        Kind::Http => Box::pin(h1::serve(&open.worker, stream, Peer::new(client, Scheme::Http))).await,
+        Kind::Https => Box::pin(tls::serve(&open.worker, stream, client)).await,
+        Kind::Tcp(_) => Box::pin(tunnel::serve_tcp(&open.worker, stream, address)).await,
     }
 }
 
 /// Counts a connection of its worker until dropped.
-struct OpenConnection(Rc<Worker>);
+struct OpenConnection {
+    worker: Rc<Worker>,
+    /// Whose connections are counted by its address too.
+    client: Option<IpAddr>,
+}
 
 impl OpenConnection {
-    fn new(worker: Rc<Worker>) -> Self {
+    /// Counts it, unless there are too many in all or of this client. Proxies bring many clients: those that are trusted,
+    /// and those that say who the client is, may have any number.
+    fn admitted(worker: &Rc<Worker>, table: &Table, peer: IpAddr, address: SocketAddr) -> Option<Self> {
+        let Clients { connections, per_client, .. } = table.clients;
+        if connections != usize::MAX && worker.shared.connections.count() >= connections {
+            return None;
+        }
+        let counted = per_client.filter(|_| !table.proxied.contains(&address) && !table.trusts(peer));
+        if counted.is_some_and(|most| !worker.shared.connections.enter(peer, most)) {
+            return None;
+        }
+        Some(Self::new(worker.clone(), counted.map(|_| peer)))
+    }
+
+    fn new(worker: Rc<Worker>, client: Option<IpAddr>) -> Self {
         worker.connections.set(worker.connections.get() + 1);
         worker.shared.connections.note(worker.index, worker.connections.get());
-        Self(worker)
+        Self { worker, client }
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.0.connections.set(self.0.connections.get() - 1);
-        self.0.shared.connections.note(self.0.index, self.0.connections.get());
+        let Self { worker, client } = self;
+        worker.connections.set(worker.connections.get() - 1);
+        worker.shared.connections.note(worker.index, worker.connections.get());
+        client.iter().for_each(|client| worker.shared.connections.leave(*client));
     }
 }
 

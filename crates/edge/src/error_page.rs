@@ -63,11 +63,7 @@ pub(crate) fn write(out: &mut Vec<u8>, answer: Answer, fields: &[u8], date: impl
     }
     out.extend_from_slice(fields);
     match status {
-        503 => {
-            out.extend_from_slice(b"Retry-After: ");
-            write_number(out, RETRY_AFTER_SECONDS);
-            out.extend_from_slice(b"\r\n");
-        }
+        503 if memchr::memmem::find(fields, b"Retry-After: ").is_none() => write_retry_after(out),
         // RFC 9110, 15.5.6: a 405 says what is allowed.
         405 => out.extend_from_slice(b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"),
         _ => {}
@@ -80,6 +76,15 @@ pub(crate) fn write(out: &mut Vec<u8>, answer: Answer, fields: &[u8], date: impl
     out.extend_from_slice(b"\r\n");
     if !without_body {
         out.extend_from_slice(body.as_bytes());
+    }
+}
+
+/// Appends when to ask again, unless that is said already.
+pub(crate) fn write_retry_after(out: &mut Vec<u8>) {
+    if memchr::memmem::find(out, b"Retry-After: ").is_none() {
+        out.extend_from_slice(b"Retry-After: ");
+        write_number(out, RETRY_AFTER_SECONDS);
+        out.extend_from_slice(b"\r\n");
     }
 }
 

@@ -58,11 +58,15 @@ impl<'b> Claims<'b> {
 }
 
 impl Trust {
-    pub(crate) fn new(proxies: &[TrustedProxy]) -> Self {
+    /// `ranges` are Cloudflare's networks, where others are known than were when this was built.
+    pub(crate) fn new(proxies: &[TrustedProxy], ranges: &[IpNet]) -> Self {
         let mut trust = Self::default();
         for proxy in proxies {
             match proxy {
-                TrustedProxy::Cloudflare => trust.cloudflare.extend(cloudflare::networks()),
+                TrustedProxy::Cloudflare if ranges.is_empty() => {
+                    trust.cloudflare.extend(cloudflare::networks())
+                }
+                TrustedProxy::Cloudflare => trust.cloudflare.extend(ranges),
                 TrustedProxy::Net(net) => trust.others.push(*net),
             }
         }
@@ -176,7 +180,7 @@ mod tests {
                 net => TrustedProxy::Net(net.parse().unwrap()),
             })
             .collect();
-        Trust::new(&proxies)
+        Trust::new(&proxies, &[])
     }
 
     fn client(trust: &Trust, peer: &str, claims: &Claims<'_>) -> String {
@@ -220,6 +224,14 @@ mod tests {
         assert_eq!(client(&lan, "104.16.3.4", &all), "1.1.1.1 []");
         assert_eq!(client(&lan, "2606:4700::5", &all), "1.1.1.1 []");
         assert_eq!(client(&trust(&[]), "104.16.3.4", &all), "104.16.3.4 []");
+    }
+
+    #[test]
+    fn other_ranges_of_cloudflare_take_the_place_of_those_known_here() {
+        let newer = Trust::new(&[TrustedProxy::Cloudflare], &["203.0.113.0/24".parse().unwrap()]);
+        let claims = Claims { cloudflare: Some(b"1.1.1.1"), ..Claims::default() };
+        assert_eq!(client(&newer, "203.0.113.9", &claims), "1.1.1.1 []");
+        assert_eq!(client(&newer, "104.16.3.4", &claims), "104.16.3.4 []");
     }
 
     #[test]

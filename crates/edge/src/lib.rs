@@ -14,6 +14,7 @@ mod access_log;
 mod balance;
 mod buffer;
 mod client;
+mod clients;
 mod clock;
 mod cloudflare;
 mod compress;

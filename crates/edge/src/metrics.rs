@@ -142,7 +142,7 @@ pub(crate) fn text(shared: &Shared) -> String {
 }
 
 /// What is about no route.
-fn of_process(shared: &Shared) -> [Family; 4] {
+fn of_process(shared: &Shared) -> [Family; 5] {
     let mut families = [
         Family::new(
             "mainstay_edge_log_lines_dropped_total",
@@ -150,6 +150,7 @@ fn of_process(shared: &Shared) -> [Family; 4] {
             "Access log lines the disk was too slow for.",
         ),
         Family::new("mainstay_edge_connections", "gauge", "Connections of clients now open."),
+        Family::new("mainstay_edge_refused_connections_total", "counter", "Connections that were too many."),
         Family::new("mainstay_edge_tls_handshakes_total", "counter", "TLS handshakes by how they ended."),
         Family::new(
             "mainstay_edge_certificate_expiry_timestamp_seconds",
@@ -157,9 +158,10 @@ fn of_process(shared: &Shared) -> [Family; 4] {
             "When a certificate ends, by its names.",
         ),
     ];
-    let [log, connections, handshakes, certificates] = &mut families;
+    let [log, connections, refused, handshakes, certificates] = &mut families;
     let _ = writeln!(log.text, "{} {}", log.name, shared.log.dropped());
     let _ = writeln!(connections.text, "{} {}", connections.name, shared.connections.count());
+    let _ = writeln!(refused.text, "{} {}", refused.name, shared.connections.refused.load(Ordering::Relaxed));
     let counts = &shared.tls.handshakes;
     for (result, count) in [("full", &counts.full), ("resumed", &counts.resumed), ("failed", &counts.failed)]
     {

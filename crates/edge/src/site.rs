@@ -4,6 +4,7 @@
 
 use crate::access_log::AccessLog;
 use crate::identity::Trust;
+use mainstay_model::{ErrorPages, Maintenance};
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
@@ -12,6 +13,9 @@ pub(crate) struct Site {
     /// Only trusted proxies may send requests.
     pub(crate) origin_lock: bool,
     pub(crate) log: Option<Arc<AccessLog>>,
+    /// Its routes are closed.
+    pub(crate) maintenance: Option<Maintenance>,
+    pub(crate) errors: ErrorPages,
 }
 
 impl Site {
@@ -22,11 +26,20 @@ impl Site {
             trusted_proxies,
             origin_lock,
             access_log,
+            maintenance,
+            errors,
+            cloudflare,
             headers: _,
             compress: _,
             access: _,
         } = settings;
         let log = access_log.as_ref().map(|settings| Arc::new(AccessLog::new(stack, settings)));
-        Self { trust: Trust::new(trusted_proxies), origin_lock: *origin_lock, log }
+        Self {
+            trust: Trust::new(trusted_proxies, cloudflare),
+            origin_lock: *origin_lock,
+            log,
+            maintenance: maintenance.clone(),
+            errors: errors.clone(),
+        }
     }
 }

@@ -7,6 +7,7 @@
 mod compile;
 pub(crate) mod paths;
 
+use crate::clients::Clients;
 use crate::clock::{self, Millis};
 use crate::limit;
 use crate::metrics::RouteStats;
@@ -18,7 +19,7 @@ use mainstay_model::Conditions;
 use mainstay_model::table::{ListenerKind, RouteTable, TableRoute, Target};
 use paths::Paths;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -77,6 +78,10 @@ pub(crate) struct Table {
     /// Those of them where a load balancer says who the client is.
     pub(crate) proxied: Vec<SocketAddr>,
     pub(crate) upstreams: Vec<Upstream>,
+    /// What connections of clients are held to.
+    pub(crate) clients: Clients,
+    /// Sites that trust some proxies.
+    trusting: Vec<Arc<Site>>,
     /// All routes; those of one host stand together.
     pub(crate) routes: Vec<Route>,
     exact: HashMap<Box<[u8]>, Paths>,
@@ -116,6 +121,11 @@ impl Table {
             return Some(paths);
         }
         (!self.any.is_empty()).then_some(&self.any)
+    }
+
+    /// Whether some site trusts the proxy at this address.
+    pub(crate) fn trusts(&self, ip: IpAddr) -> bool {
+        self.trusting.iter().any(|site| site.trust.covers(ip.to_canonical()))
     }
 
     /// What the listener on `address` does, if there is one.
@@ -171,7 +181,8 @@ impl Registry {
     /// Builds a table. Nothing that is in force changes yet: see [`Registry::enter_phases`].
     pub(crate) fn build(&self, model: &RouteTable) -> Result<Table, TableError> {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut table = Table { version: model.version, ..Table::default() };
+        let clients = Clients::new(&model.clients);
+        let mut table = Table { version: model.version, clients, ..Table::default() };
         let mut index = HashMap::new();
         for (key, upstream) in &model.upstreams {
             index.insert(key.as_str(), table.upstreams.len());
@@ -210,6 +221,8 @@ impl Registry {
                 .collect(),
             plain: Default::default(),
         };
+        let sites = compiler.sites.values().map(|(_, site)| site);
+        table.trusting = sites.filter(|site| !site.trust.is_empty()).cloned().collect();
         let mut hosts = Hosts::default();
         for route in &model.routes {
             let stats = seen.route(route, self.workers);

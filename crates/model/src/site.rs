@@ -1,7 +1,8 @@
 //! What the edge does for all routes of one stack.
 
 use crate::route::is_default;
-use crate::{Access, AccessLog, Compression, HeaderRules, TrustedProxy};
+use crate::{Access, AccessLog, Compression, ErrorPages, HeaderRules, Maintenance, TrustedProxy};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// The settings of one stack that count for each of its routes.
@@ -24,4 +25,13 @@ pub struct Site {
     /// Who may use its routes.
     #[serde(skip_serializing_if = "is_default")]
     pub access: Option<Access>,
+    /// All its routes are closed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub maintenance: Option<Maintenance>,
+    /// Pages for what goes wrong.
+    #[serde(skip_serializing_if = "is_default")]
+    pub errors: ErrorPages,
+    /// Cloudflare's networks; those it published when this was built when empty.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cloudflare: Vec<IpNet>,
 }

@@ -1,7 +1,8 @@
 //! A whole stack, as one resolved value.
 
 use crate::{
-    ExternalRoute, Limit, Model, Provider, Secret, Service, ServiceName, Site, StackName, TlsSettings, sha256,
+    ClientRules, ExternalRoute, Limit, Model, Provider, Secret, Service, ServiceName, Site, StackName,
+    TlsSettings, sha256,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -166,6 +167,9 @@ pub struct EdgeSettings {
     /// `limits:`, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Limit>,
+    /// `clients:`.
+    #[serde(default, skip_serializing_if = "crate::route::is_default")]
+    pub clients: ClientRules,
     /// What counts for all routes of the stack.
     #[serde(default, skip_serializing_if = "crate::route::is_default")]
     pub site: Site,

@@ -3,7 +3,7 @@
 //! A table is complete in itself. The edge applies it atomically, keeps it on disk, and can start from it
 //! without an agent.
 
-use crate::{HostPattern, Limit, RoutePolicy, Site, TableTls, Timestamp};
+use crate::{ClientRules, HostPattern, Limit, RoutePolicy, Site, TableTls, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,6 +29,9 @@ pub struct RouteTable {
     /// What routes are limited by, by key (`stack/name`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Limit>,
+    /// What every connection of a client is held to.
+    #[serde(default, skip_serializing_if = "crate::route::is_default")]
+    pub clients: ClientRules,
 }
 
 /// One listening socket.

@@ -232,6 +232,7 @@ fn add_settings(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
         let access = edge.site.access.as_ref().map(|access| with_upstreams(&serving.release.stack, access));
         table.sites.insert(view.input.stack.to_string(), Site { access, ..edge.site.clone() });
     }
+    table.clients = edge.clients.clone();
     let named = |name: &String| limit_key(view.input.stack, name);
     table.limits = edge.limits.iter().map(|(name, limit)| (named(name), limit.clone())).collect();
 }

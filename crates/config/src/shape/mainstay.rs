@@ -22,10 +22,15 @@ pub static MAINSTAY_TOP: Object = closed(&[&[
 pub static EDGE: Object = closed(&[&[
     key("access", ACCESS),
     key("access_log", Kind::Short(Short::Under("format"), &Kind::Object(&ACCESS_LOG))),
+    key("clients", Kind::Object(&CLIENTS)),
+    key("cloudflare_ranges", Kind::Text),
     key("compress", COMPRESS),
+    key("error_pages", Kind::Map(&Kind::Text, Names::Any)),
     key("headers", HEADERS),
+    key("intercept_errors", Kind::Flag),
     key("limits", Kind::Map(&Kind::Object(&LIMIT), Names::Any)),
     key("listen", Kind::Object(&LISTEN)),
+    key("maintenance", MAINTENANCE),
     key("origin_lock", Kind::Flag),
     key("routes", Kind::List(&Kind::Object(&EXTERNAL_ROUTE), Identity::None)),
     key("tls", Kind::Short(Short::Tls, &Kind::Object(&TLS))),
@@ -35,6 +40,25 @@ pub static EDGE: Object = closed(&[&[
 const fn closed(parts: &'static [&'static [Key]]) -> Object {
     Object { parts, required: &[], extensible: false, nullable: false }
 }
+
+static CLIENTS: Object = closed(&[&[
+    key("body_rate", Kind::Bytes),
+    key("connections", Kind::Count),
+    key("head", Kind::Duration),
+    key("head_fields", Kind::Count),
+    key("head_size", Kind::Bytes),
+    key("idle", Kind::Duration),
+    key("per_client", Kind::Count),
+]]);
+
+const MAINTENANCE: Kind = Kind::Short(Short::Switch, &Kind::Object(&MAINTENANCE_RULES));
+
+static MAINTENANCE_RULES: Object = closed(&[&[
+    key("allow", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+    key("off", Kind::Flag),
+    key("page", Kind::Text),
+    key("retry_after", Kind::Duration),
+]]);
 
 static LISTEN: Object =
     closed(&[&[key("http", Kind::Loose), key("https", Kind::Loose), key("proxy_protocol", Kind::Flag)]]);

@@ -26,6 +26,8 @@ pub(crate) struct Told<'b> {
     pub(crate) trace: &'b [u8],
     /// Path of the route.
     pub(crate) route: &'b [u8],
+    /// The version of TLS, where there is any.
+    pub(crate) tls: Option<&'static str>,
 }
 
 /// A line that waits for its answer.
@@ -65,6 +67,9 @@ impl Draft {
             }
         }
         json_text(out, "trace", told.trace);
+        if let Some(version) = told.tls {
+            json_text(out, "tls", version.as_bytes());
+        }
     }
 
     fn begin_combined(&mut self, told: &Told<'_>) {
@@ -207,6 +212,7 @@ mod tests {
             referer: None,
             trace: b"0af7",
             route: b"/",
+            tls: Some("1.3"),
         };
         change(&mut told);
         let tally = Tally::default();
@@ -229,6 +235,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["user_agent"], "a\"b\\c\u{1b}[31m\u{fffd}\u{85}");
         assert!(!text.contains('\u{1b}') && !text.contains('\u{85}'), "{text:?}");
+        assert_eq!(value["tls"], "1.3");
         assert_eq!(value["uri"], "/x?a=1&token=...&b&SIG=...&sig");
         assert_eq!(
             (&value["status"], &value["bytes"], &value["queue_ms"]),

@@ -37,7 +37,7 @@ impl Client {
         listeners: &[(SocketAddr, Vec<OwnedFd>)],
     ) -> Result<(), ControlError> {
         let sockets = listeners.iter().map(|(address, fds)| Sockets { address: *address, count: fds.len() });
-        let request = Request::Apply { table: table.clone(), sockets: sockets.collect() };
+        let request = Request::Apply { table: Box::new(table.clone()), sockets: sockets.collect() };
         let fds: Vec<_> = listeners.iter().flat_map(|(_, fds)| fds.iter().map(AsFd::as_fd)).collect();
         wire::send(&self.stream, &request, &fds).await?;
         match self.reply().await? {

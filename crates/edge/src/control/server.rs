@@ -74,7 +74,7 @@ impl Control {
                 Request::Apply { table, sockets } => {
                     let reply = match group(&sockets, fds) {
                         None => Reply::Refused("sockets are missing".to_owned()),
-                        Some(passed) => match self.apply(table, passed.into_iter().collect()).await {
+                        Some(passed) => match self.apply(*table, passed.into_iter().collect()).await {
                             Ok(()) => Reply::Done,
                             Err(error) => Reply::Refused(error.to_string()),
                         },

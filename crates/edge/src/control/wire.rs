@@ -29,7 +29,7 @@ const LONGEST: usize = 16 * 1024 * 1024;
 pub(crate) enum Request {
     /// Put a table in force. The sockets come with the message, in this order.
     Apply {
-        table: RouteTable,
+        table: Box<RouteTable>,
         sockets: Vec<Sockets>,
     },
     Status,

@@ -58,9 +58,7 @@ pub(crate) enum BodyError {
     TooLarge,
 }
 
-/// The slowest a client may send a body of known length, in bytes a second, once the first minute is over. Apache asks
-/// for as much (`RequestReadTimeout body=20,MinRate=500`); modems did ten times that.
-const SLOWEST: u64 = 500;
+/// How long a body may take before its rate counts.
 const SLOW_START: Millis = 60_000;
 
 /// How a client's body arrives.
@@ -68,17 +66,21 @@ const SLOW_START: Millis = 60_000;
 pub(crate) struct Pace {
     since: Millis,
     received: u64,
+    /// Bytes a second.
+    least: u64,
 }
 
 impl Pace {
     /// The pace that is asked of a body; one without a known length may be a conversation, and has none.
-    pub(crate) fn of(framing: &Framing) -> Option<Self> {
-        matches!(framing, Framing::Length(_)).then(|| Self { since: clock::now(), received: 0 })
+    pub(crate) fn of(framing: &Framing, least: u64) -> Option<Self> {
+        matches!(framing, Framing::Length(_)).then(|| Self { since: clock::now(), received: 0, least })
     }
 
     /// When the next bytes must have come.
     fn next_by(&self) -> Millis {
-        self.since.saturating_add(SLOW_START).saturating_add(self.received.saturating_mul(1000) / SLOWEST)
+        self.since
+            .saturating_add(SLOW_START)
+            .saturating_add(self.received.saturating_mul(1000) / self.least.max(1))
     }
 }
 
@@ -189,10 +191,12 @@ mod tests {
 
     #[test]
     fn a_slow_body_gains_time_by_what_it_sends() {
-        let mut pace = Pace { since: 1_000, received: 0 };
+        let mut pace = Pace { since: 1_000, received: 0, least: 500 };
         assert_eq!(pace.next_by(), 61_000);
         pace.received = 5_000;
         assert_eq!(pace.next_by(), 71_000);
-        assert!(Pace::of(&Framing::UntilClose).is_none() && Pace::of(&Framing::Length(1)).is_some());
+        assert!(
+            Pace::of(&Framing::UntilClose, 500).is_none() && Pace::of(&Framing::Length(1), 500).is_some()
+        );
     }
 }

@@ -21,6 +21,7 @@ use crate::limit::{self, Exceeded};
 use crate::route::{Action, Route};
 use crate::table::Table;
 use mainstay_model::ContentCoding;
+use std::net::IpAddr;
 
 /// A request that was understood, and those it is put to.
 pub(super) struct Asking<'a, 'b> {
@@ -42,7 +43,7 @@ impl Asking<'_, '_> {
         self.facts.is_secure = peer.scheme_of(&routed.client) == Scheme::Https;
         let trace = self.begin_log(route, &routed, admission);
         let mut response_fields = Vec::new();
-        self.answer_early(route, &mut response_fields)
+        self.answer_early(route, routed.client.ip, &mut response_fields)
             .map_err(|refused| Refused { route: Some(routed.route), ..refused })?;
         let signature = self.pass(&routed, admission, &mut response_fields)?;
         let upstream = self.upstream(&routed, &response_fields)?;
@@ -61,15 +62,20 @@ impl Asking<'_, '_> {
     fn begin_log(&self, route: &Route, routed: &Routed<'_>, admission: &mut Admission) -> Option<Trace> {
         let log = route.site.log.as_ref()?;
         let trace = Trace::of(self.request.values("traceparent").next());
-        let told = told(self.request, route, routed, self.facts, &trace);
+        let told = Told { tls: self.peer.tls, ..told(self.request, route, routed, self.facts, &trace) };
         admission.draft.get_or_insert_with(|| Draft::begin(log, &told));
         Some(trace)
     }
 
     /// Answers what needs no more than its route: requests without TLS, preflights. `fields` are those of all answers.
-    fn answer_early(&mut self, route: &Route, fields: &mut Vec<u8>) -> Result<(), Refused> {
+    fn answer_early(&mut self, route: &Route, client: IpAddr, fields: &mut Vec<u8>) -> Result<(), Refused> {
         if let (Some(port), false) = (route.https, self.facts.is_secure) {
             return Err(own::sent_to_https(port, self.request, self.facts));
+        }
+        if let Some(maintenance) = &route.site.maintenance
+            && !maintenance.allow.iter().any(|network| network.contains(&client))
+        {
+            return Err(own::closed(maintenance, route, self.facts));
         }
         if let Some(rules) = &route.response {
             self.facts.coding = coding_for(rules, self.request);
@@ -125,7 +131,7 @@ impl Asking<'_, '_> {
                 let asked = own::asked_of_files(self.request, route, self.facts);
                 let answer = files.answer(&asked, compression);
                 let refused = refuse(answer.status, "a file", &answer.fields);
-                Err(Refused { content: answer.content, ..refused })
+                Err(Refused { content: answer.content.or(refused.content), ..refused })
             }
         }
     }
@@ -149,7 +155,7 @@ impl Refusing<'_> {
     fn deny(&self, denied: Denied, response_fields: &[u8]) -> Refused {
         let Denied { status, why, fields, body } = denied;
         let refused = self.say(Refusal::new(status, why), &fields, response_fields);
-        Refused { content: body.map(|body| Content::Bytes(body.to_vec())), ..refused }
+        Refused { content: body.map(|body| Content::Bytes(body.to_vec())).or(refused.content), ..refused }
     }
 }
 
@@ -180,6 +186,7 @@ fn told<'b>(
         referer: request.values("referer").next(),
         trace: trace.id(),
         route: &route.path,
+        tls: None,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::buffer::{Buf, Use};
 use crate::client::{Client, Watch};
 use crate::clock::{self, Deadline, Millis, NEVER};
 use crate::connect::{self, ConnectError};
+use crate::error_page::Format;
 use crate::headers::ResponseRules;
 use crate::route::Timeouts;
 use crate::sink::{Coding, Sink};
@@ -56,6 +57,8 @@ pub(crate) enum ForwardError {
     BadResponse(#[from] BadResponse),
     #[error("the request body: {0}")]
     RequestBody(#[source] BodyError),
+    #[error("the instance answered {0}, for which there is a page")]
+    Replaced(u16),
     #[error("the response broke off after it had begun: {0}")]
     Midway(#[source] BodyError),
 }
@@ -69,6 +72,7 @@ impl ForwardError {
             Self::RequestBody(BodyError::Malformed(_)) => Some(400),
             Self::RequestBody(BodyError::Source(TransportError::TimedOut)) => Some(408),
             Self::RequestBody(BodyError::TooLarge) => Some(413),
+            Self::Replaced(status) => Some(*status),
             Self::RequestBody(_) | Self::Midway(_) => None,
         }
     }
@@ -83,7 +87,7 @@ impl ForwardError {
             Self::Midway(BodyError::Source(TransportError::TimedOut)) => Some(Fault::Timeout),
             Self::Midway(BodyError::Source(_) | BodyError::Truncated) => Some(Fault::Broken),
             Self::Midway(BodyError::Malformed(_)) => Some(Fault::Nonsense),
-            Self::RequestBody(_) | Self::Midway(_) => None,
+            Self::RequestBody(_) | Self::Midway(_) | Self::Replaced(_) => None,
         }
     }
 
@@ -370,15 +374,21 @@ pub(super) fn read_head(
     close: bool,
     out: &mut Vec<u8>,
     worker: &Worker,
-) -> Result<Received, BadResponse> {
-    let Some(buf) = slot else { return Err(BadResponse("no head")) };
+) -> Result<Received, ForwardError> {
+    let Some(buf) = slot else { return Err(BadResponse("no head").into()) };
     // Unlike servers, clients need not put up with empty lines before a message.
     if head.start != 0 {
-        return Err(BadResponse("empty lines before the status line"));
+        return Err(BadResponse("empty lines before the status line").into());
     }
     let shape = Shape { rules, fields: &request.response_fields };
     let bytes = &buf.filled()[..head.end];
     let received = response::prepare(bytes, &request.facts, close, shape, out, |out| worker.write_date(out))?;
+    if let (Received::Final(ready), Some(true)) = (&received, rules.map(|rules| rules.intercepts))
+        && ready.status >= 500
+        && request.facts.format == Format::Html
+    {
+        return Err(ForwardError::Replaced(ready.status));
+    }
     buf.consume(head.end);
     if buf.is_empty() {
         *slot = None;

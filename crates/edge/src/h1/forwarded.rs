@@ -16,13 +16,15 @@ pub(crate) struct Peer {
     /// The same, as text.
     address: Rc<str>,
     scheme: Scheme,
+    /// The version of TLS, where the connection has any: `1.3`.
+    pub(crate) tls: Option<&'static str>,
 }
 
 impl Peer {
     pub(crate) fn new(address: SocketAddr, scheme: Scheme) -> Self {
         // A socket that listens on [::] sees IPv4 clients as ::ffff:1.2.3.4.
         let ip: IpAddr = address.ip().to_canonical();
-        Self { ip, address: ip.to_string().into(), scheme }
+        Self { ip, address: ip.to_string().into(), scheme, tls: None }
     }
 
     /// The scheme of a client's requests: what a trusted proxy says, else that of the connection.

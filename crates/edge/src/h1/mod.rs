@@ -3,6 +3,7 @@
 //! Pipelined requests are answered in order, one at a time. Knows nothing about listeners and workers' threads.
 
 mod admit;
+mod arrive;
 mod body;
 pub(crate) mod chunked;
 mod decide;
@@ -36,14 +37,16 @@ use crate::sink::{Coding, Piece, Sink};
 use crate::table::Table;
 use crate::tally::Tally;
 use crate::target::{InFlight, UpstreamState};
-use crate::transport::{self, TransportError};
+use crate::transport;
 use crate::tunnel;
 use crate::worker::Worker;
 use admit::{Admitted, Turned};
+use arrive::NoHead;
+pub(crate) use arrive::explain;
 use body::Framing;
 use forward::{CLIENT_WRITE_PATIENCE, Delivered, Exchange, ForwardError};
 pub(crate) use forwarded::Peer;
-pub(crate) use head::{Bounds, HeadError, Scanner};
+pub(crate) use head::{Bounds, Scanner};
 use request::{Admission, Prepared, Upgrade};
 pub(crate) use request::{Facts, Refusal, Refused};
 use std::rc::Rc;
@@ -51,11 +54,6 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// How long a connection may be idle between requests: nginx's `keepalive_timeout`.
-const IDLE_PATIENCE: Millis = 75_000;
-/// How long a head may take from its first byte to its last (nginx's `client_header_timeout` is 60 s between
-/// two reads; this is for all of it), and a new connection to its first byte.
-const HEAD_PATIENCE: Millis = 30_000;
 /// After the last answer: how long, and how much, a client that is still sending is listened to, so that it
 /// reads the answer before a reset reaches it.
 const LINGER_PATIENCE: Millis = 2_000;
@@ -129,13 +127,6 @@ struct Settled<'s> {
     admission: Admission,
     /// Nothing of its body is left on the connection.
     is_whole: bool,
-}
-
-/// Why no head was read.
-enum NoHead {
-    /// The client has nothing more to say.
-    End,
-    Refused(Refusal),
 }
 
 impl<'w, C: Client> Connection<'w, C> {
@@ -281,36 +272,6 @@ impl<'w, C: Client> Connection<'w, C> {
         }
     }
 
-    async fn read_head(&mut self) -> Result<Bounds, NoHead> {
-        let mut scanner = Scanner::default();
-        let mut begun = false;
-        self.deadline.arm(if self.is_new { HEAD_PATIENCE } else { IDLE_PATIENCE });
-        loop {
-            if let Some(buf) = &self.input {
-                match scanner.scan(buf.filled()) {
-                    Ok(Some(bounds)) => return Ok(bounds),
-                    Ok(None) => {}
-                    Err(error) => return Err(NoHead::Refused(explain(error))),
-                }
-                if !begun && !scanner.is_at_start() {
-                    begun = true;
-                    self.deadline.arm(HEAD_PATIENCE);
-                }
-            }
-            match transport::read(&mut self.stream, &mut self.input, Use::Head, &self.deadline).await {
-                Ok(0) | Err(TransportError::Io(_)) => return Err(NoHead::End),
-                Ok(_) => {}
-                Err(TransportError::TimedOut) if !begun => return Err(NoHead::End),
-                Err(TransportError::TimedOut) => {
-                    return Err(NoHead::Refused(Refusal::new(408, "the head took too long")));
-                }
-                Err(TransportError::Full) => {
-                    return Err(NoHead::Refused(Refusal::new(431, "the head is too large")));
-                }
-            }
-        }
-    }
-
     /// Takes the head off the input, and a small body that came with it.
     fn absorb(&mut self, bounds: Bounds, prepared: &mut Prepared) {
         let Some(buf) = &mut self.input else { return };
@@ -421,15 +382,5 @@ impl<'w, C: Client> Connection<'w, C> {
         }
         tunnel.run(&self.deadline, tunnel::UPGRADED_IDLE).await;
         drop((in_flight, admission));
-    }
-}
-
-pub(crate) fn explain(error: HeadError) -> Refusal {
-    match error {
-        HeadError::BareLineFeed => Refusal::new(400, "bare line feed"),
-        HeadError::ControlInLine => Refusal::new(400, "control byte in a line"),
-        HeadError::NoStart => Refusal::new(400, "only empty lines"),
-        HeadError::LongStart => Refusal::new(414, "long request line"),
-        HeadError::LongLine => Refusal::new(431, "long header line"),
     }
 }

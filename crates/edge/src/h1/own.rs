@@ -9,6 +9,7 @@ use super::request::{Facts, Refusal, Refused};
 use crate::files;
 use crate::headers::Cors;
 use crate::route::{Asked, Redirect, Route};
+use mainstay_model::Maintenance;
 
 /// The same request with TLS. What only reads is moved by 301, as clients and search engines have always known it; for
 /// all others 308 says that method and body stay (RFC 9110, 15.4.9).
@@ -23,6 +24,18 @@ pub(super) fn sent_to_https(port: u16, request: &Request<'_>, facts: Facts) -> R
     fields.extend_from_slice(request.target.path_and_query);
     fields.extend_from_slice(b"\r\n");
     Refused { fields, ..Refused::plain(Refusal::new(status, "sent to https"), facts) }
+}
+
+/// What everybody hears while a stack is being worked on.
+pub(super) fn closed(maintenance: &Maintenance, route: &Route, facts: Facts) -> Refused {
+    let mut refused = Refused::plain(Refusal::new(503, "being worked on"), facts);
+    let seconds = maintenance.retry_after.as_secs();
+    refused.fields = format!("Retry-After: {seconds}\r\n").into_bytes();
+    if let Some(page) = &maintenance.page {
+        refused.show(page);
+    }
+    refused.add_rules(route, b"");
+    refused
 }
 
 /// Answers a preflight, and has other responses say who may read them.

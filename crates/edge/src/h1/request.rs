@@ -108,6 +108,10 @@ pub(crate) fn prepare(
     admission: &mut Admission,
 ) -> Result<Prepared, Stopped> {
     let early = |refusal| Refused::plain(refusal, Facts::default());
+    let clients = &table.clients;
+    if head.len() > clients.head_size {
+        return Err(early(Refusal::new(431, "the head is larger than the file allows")).into());
+    }
     let mut storage = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(head, &mut storage) {
@@ -118,6 +122,9 @@ pub(crate) fn prepare(
     let (Some(method), Some(path), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(early(Refusal::new(400, "incomplete request line")).into());
     };
+    if parsed.headers.len() > clients.head_fields {
+        return Err(early(Refusal::new(431, "more header fields than the file allows")).into());
+    }
     let mut facts = Facts { is_http10: version == 0, is_head: method == "HEAD", ..Facts::default() };
     facts.idempotent = matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE");
     let request = Request::read(method, path.as_bytes(), parsed.headers, &mut facts)

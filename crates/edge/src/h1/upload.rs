@@ -41,7 +41,7 @@ impl<C: Client> Exchange<'_, C> {
         let begun = Cell::new(false);
         let (mut from, mut to) = stream.split();
         let (mut client_read, mut client_write) = self.client.split();
-        let pace = Pace::of(&framing);
+        let pace = Pace::of(&framing, self.table.clients.body_rate);
         let passage = Passage {
             framing,
             coding,

@@ -44,8 +44,6 @@ const SEND_BUFFER: usize = 128 * 1024;
 /// and cancelling at once is an attack ("rapid reset").
 const MOST_CANCELLED: u64 = 100;
 
-/// How long a connection without streams is kept: nginx's `keepalive_timeout`.
-const IDLE_PATIENCE: Millis = 75_000;
 /// How long a client has to end a connection after it was told to, and to say its preface.
 const GOODBYE_PATIENCE: Millis = 5_000;
 const PREFACE_PATIENCE: Millis = 15_000;
@@ -61,7 +59,8 @@ pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, stream: C, input: Opti
         Poll::Pending => Poll::Pending,
     });
     let Some(mut connection) = shaken.await else { return };
-    open.deadline.arm(IDLE_PATIENCE);
+    open.idle.set(worker.table().clients.idle);
+    open.deadline.arm(open.idle.get());
     let mut ending = pin!(worker.shared.ending());
     let mut is_leaving = false;
     loop {
@@ -126,6 +125,8 @@ struct Open {
     answered: Cell<u64>,
     cancelled: Cell<u64>,
     is_leaving: Cell<bool>,
+    /// How long it may be without streams.
+    idle: Cell<Millis>,
     /// For when there are no streams.
     deadline: Deadline,
     /// The connection's task.
@@ -139,6 +140,7 @@ impl Open {
             answered: Cell::new(0),
             cancelled: Cell::new(0),
             is_leaving: Cell::new(false),
+            idle: Cell::new(Millis::MAX),
             deadline: Deadline::new(),
             waker: RefCell::new(Waker::noop().clone()),
         }
@@ -201,7 +203,7 @@ impl Drop for Counted {
         open.streams.set(open.streams.get() - 1);
         match open.streams.get() {
             0 if open.is_leaving.get() => open.deadline.arm(GOODBYE_PATIENCE),
-            0 => open.deadline.arm(IDLE_PATIENCE),
+            0 => open.deadline.arm(open.idle.get()),
             _ => {}
         }
         open.waker.replace(Waker::noop().clone()).wake();

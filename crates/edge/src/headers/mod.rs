@@ -25,6 +25,8 @@ pub(crate) struct ResponseRules {
     pub(crate) harden_cookies: bool,
     pub(crate) compression: Option<Compression>,
     pub(crate) cors: Option<Cors>,
+    /// What the service answers with 5xx is replaced by a page of the site.
+    pub(crate) intercepts: bool,
 }
 
 #[derive(Debug)]
@@ -60,18 +62,20 @@ impl ResponseRules {
             harden_cookies: policy.harden_cookies,
             compression: compression.map(Compression::new),
             cors,
+            intercepts: site.errors.intercept,
         };
         rules.does_anything().then(|| Box::new(rules))
     }
 
     fn does_anything(&self) -> bool {
-        let Self { dropped, lines, defaults, harden_cookies, compression, cors } = self;
+        let Self { dropped, lines, defaults, harden_cookies, compression, cors, intercepts } = self;
         !dropped.is_empty()
             || !lines.is_empty()
             || !defaults.is_empty()
             || *harden_cookies
             || compression.is_some()
             || cors.is_some()
+            || *intercepts
     }
 
     /// Whether the service's fields of this name are taken off.

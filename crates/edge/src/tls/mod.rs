@@ -28,7 +28,7 @@ use mainstay_model::table::CertificateStatus;
 use mainstay_model::{Issuer, ManagedCertificate, OnDemand, TableTls};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{Acceptor, NoServerSessionStorage};
-use rustls::{HandshakeKind, ServerConfig};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -216,10 +216,11 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 
 /// Serves one TLS connection until it ends.
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    let from = Peer::new(peer, Scheme::Https);
+    let mut from = Peer::new(peer, Scheme::Https);
     // A handshake's state is large and short-lived; idle connections should not keep room for it.
     let shaken = Box::pin(shake_hands(worker, stream)).await;
     worker.shared.tls.handshakes.count(&shaken);
+    from.tls = shaken.as_ref().ok().and_then(|stream| version(stream.get_ref().1));
     match shaken {
         // An authority has seen what it wanted to see.
         Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) => {}
@@ -228,6 +229,15 @@ pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAd
         }
         Ok(stream) => h1::serve(worker, Secure::new(stream), from).await,
         Err(error) => tracing::debug!(%error, %peer, "no TLS connection"),
+    }
+}
+
+/// The version that was agreed on, as the access log has it.
+fn version(connection: &ServerConnection) -> Option<&'static str> {
+    match connection.protocol_version()? {
+        ProtocolVersion::TLSv1_3 => Some("1.3"),
+        ProtocolVersion::TLSv1_2 => Some("1.2"),
+        _ => None,
     }
 }
 

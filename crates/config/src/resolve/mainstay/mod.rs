@@ -4,6 +4,7 @@ mod access;
 mod balance;
 mod files;
 mod limit;
+mod pages;
 mod proxies;
 mod readiness;
 mod response;
@@ -69,6 +70,7 @@ pub(super) fn edge(tree: &Node, reader: Reader<'_>, sink: &mut Sink) -> EdgeSett
             .filter_map(|(i, node)| route::external(node, reader, &path.key("routes").index(i), sink))
             .collect(),
         limits: limit::limits(edge, &path.key("limits"), sink),
+        clients: pages::clients(edge, &path, sink),
         site: Site {
             trusted_proxies,
             origin_lock,
@@ -78,6 +80,9 @@ pub(super) fn edge(tree: &Node, reader: Reader<'_>, sink: &mut Sink) -> EdgeSett
                 Some(Choice::On(settings)) => Some(settings),
                 Some(Choice::Off) | None => None,
             },
+            maintenance: pages::maintenance(edge, reader, &path, sink),
+            errors: pages::errors(edge, reader, &path, sink),
+            cloudflare: proxies::cloudflare(edge, reader, &path, sink),
             access: match access::access(edge, reader, &path, sink) {
                 Some(Choice::On(rules)) => Some(rules),
                 Some(Choice::Off) | None => None,

@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
+use crate::resolve::Reader;
 use crate::suggest;
 use ipnet::IpNet;
 use mainstay_model::TrustedProxy;
@@ -30,6 +31,24 @@ fn proxy(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<TrustedProxy> {
     };
     sink.push(finding);
     None
+}
+
+/// Reads `cloudflare_ranges:`: a file of networks, one a line, in the place of those known when this was built.
+pub(super) fn cloudflare(edge: &Node, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> Vec<IpNet> {
+    let Some(given) = edge.get("cloudflare_ranges") else { return Vec::new() };
+    let path = path.key("cloudflare_ranges");
+    let Some(text) = reader.text(given, &path, sink) else { return Vec::new() };
+    let lines = text.lines().map(str::trim).enumerate();
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let read: Result<Vec<IpNet>, usize> = lines.map(|(place, line)| network(line).ok_or(place + 1)).collect();
+    let message = match read {
+        Ok(networks) if !networks.is_empty() => return networks,
+        Ok(_) => "there is no network in this file".to_owned(),
+        Err(line) => format!("line {line} of this file is no network"),
+    };
+    let finding = Diagnostic::error(Code::InvalidValue, message).about(given).path(path);
+    sink.push(finding.help("one network a line, as in https://www.cloudflare.com/ips-v4 and ips-v6"));
+    Vec::new()
 }
 
 /// A network, or an address for the network of that address alone.

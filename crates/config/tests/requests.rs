@@ -118,6 +118,7 @@ x-mainstay:
     trusted_proxies: cloudflare
     cloudflare_ranges: ./ranges.txt
     maintenance: { page: closed.html }
+    tls: { internal: true, client_ca: ca.pem }
     access: { basic: { file: users }, webhook: { github: { file: secret } } }
 ";
     let hash = "$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe";
@@ -125,11 +126,13 @@ x-mainstay:
         .file("/home/u/Shop.Front/ranges.txt", "# of today\n192.0.2.0/24\n\n2001:db8::/32\n")
         .file("/home/u/Shop.Front/closed.html", "<h1>closed</h1>")
         .file("/home/u/Shop.Front/users", format!("# staff\nann:{hash}\n"))
+        .file("/home/u/Shop.Front/ca.pem", "-----BEGIN CERTIFICATE-----\n")
         .file("/home/u/Shop.Front/secret", "s3cret\n");
     let site = stack(load(&request(), &source)).edge.site;
     let networks: Vec<String> = site.cloudflare.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["192.0.2.0/24", "2001:db8::/32"]);
     assert_eq!(site.maintenance.unwrap().page.as_deref(), Some("<h1>closed</h1>"));
+    assert_eq!(site.client_ca.as_deref(), Some("-----BEGIN CERTIFICATE-----\n"));
     let access = site.access.unwrap();
     assert_eq!(access.basic.unwrap().users["ann"].expose(), hash);
     assert_eq!(access.webhook.unwrap().secrets[0].expose(), "s3cret");

@@ -16,6 +16,8 @@ pub(crate) struct Place {
     upstream: Arc<UpstreamState>,
     until: Millis,
     targets: Vec<Arc<TargetState>>,
+    /// It found room, so nobody else has to be told of any.
+    is_served: bool,
 }
 
 /// Why waiting ended.
@@ -43,7 +45,12 @@ impl Place {
         for target in targets {
             target.wait();
         }
-        Ok(Self { upstream: upstream.clone(), until, targets: targets.to_vec() })
+        Ok(Self { upstream: upstream.clone(), until, targets: targets.to_vec(), is_served: false })
+    }
+
+    /// Leaves it for an instance.
+    pub(crate) fn serve(mut self) {
+        self.is_served = true;
     }
 
     /// Whether these are the instances it waits for: a new table may have others.
@@ -86,8 +93,11 @@ impl Drop for Place {
         self.upstream.queued.fetch_sub(1, Ordering::Relaxed);
         for target in &self.targets {
             target.wait_no_more();
-            // It may have been woken and gone without taking the room: then somebody else may.
-            target.tell_room();
+            // It may have been woken and gone without taking the room: then somebody else may. Nobody is woken without
+            // need, for who is goes to the end.
+            if !self.is_served {
+                target.tell_room();
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::access_log::AccessLog;
 use crate::identity::Trust;
+use crate::tls::ClientCa;
 use mainstay_model::{ErrorPages, Maintenance};
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub(crate) struct Site {
     /// Its routes are closed.
     pub(crate) maintenance: Option<Maintenance>,
     pub(crate) errors: ErrorPages,
+    /// Only clients with its certificates may send requests.
+    pub(crate) client_ca: Option<ClientCa>,
 }
 
 impl Site {
@@ -29,6 +32,7 @@ impl Site {
             maintenance,
             errors,
             cloudflare,
+            client_ca,
             headers: _,
             compress: _,
             access: _,
@@ -40,6 +44,7 @@ impl Site {
             log,
             maintenance: maintenance.clone(),
             errors: errors.clone(),
+            client_ca: client_ca.as_deref().map(ClientCa::new),
         }
     }
 }

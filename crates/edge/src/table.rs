@@ -80,6 +80,8 @@ pub(crate) struct Table {
     pub(crate) upstreams: Vec<Upstream>,
     /// What connections of clients are held to.
     pub(crate) clients: Clients,
+    /// Some site asks clients for certificates.
+    pub(crate) asks_clients: bool,
     /// Sites that trust some proxies.
     trusting: Vec<Arc<Site>>,
     /// All routes; those of one host stand together.
@@ -222,6 +224,7 @@ impl Registry {
             plain: Default::default(),
         };
         let sites = compiler.sites.values().map(|(_, site)| site);
+        table.asks_clients = model.sites.values().any(|site| site.client_ca.is_some());
         table.trusting = sites.filter(|site| !site.trust.is_empty()).cloned().collect();
         let mut hosts = Hosts::default();
         for route in &model.routes {

@@ -191,6 +191,11 @@ impl UpstreamState {
         }
     }
 
+    /// Requests waiting for a target to have room.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     /// A number that grows with each call, over all threads.
     pub(crate) fn next_turn(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed)

@@ -104,7 +104,7 @@ async fn gate() -> SocketAddr {
         while let Some(request) = client.try_request().await {
             let first = request.head.lines().next().unwrap_or_default().to_owned();
             let told = |name: &str| request.values(name).join(" and ");
-            let answer = if request.value("cookie") == Some("session=ann") {
+            let answer = if request.values("cookie") == ["session=ann"] {
                 format!(
                     "HTTP/1.1 200 OK\r\nRemote-User: ann\r\nX-Told: {first} {} {} {} {} {}\r\n\
                      Set-Cookie: session=ann; again\r\nContent-Length: 2\r\n\r\nok",
@@ -157,6 +157,11 @@ async fn an_authentication_server_lets_through_or_answers_itself() {
         assert!(text.contains(&told), "{text}");
         assert_eq!(passed.value("set-cookie"), Some("session=ann; again"));
     }
+    // What the service sees twice, the server sees twice.
+    let twice = ask(&edge, "/a", "Cookie: session=bob\r\nCookie: session=ann\r\n").await;
+    assert_eq!(twice.status(), 302);
+    let twice = ask(&edge, "/a", "Authorization: a\r\nAuthorization: b\r\nCookie: session=ann\r\n").await;
+    assert_eq!(twice.status(), 400);
     let refused = ask(&edge, "/a", "").await;
     assert_eq!((refused.status(), refused.text().as_str()), (302, "sign in"));
     assert_eq!(refused.value("location"), Some("https://id.example/?rd=x"));

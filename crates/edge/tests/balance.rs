@@ -94,7 +94,7 @@ async fn who_finds_no_room_waits_in_the_order_of_coming_and_the_newest_is_turned
     let routes = table(1)
         .route_with("*", "/", "u", |route| {
             route.policy.max_in_flight = Some(1);
-            route.policy.queue = 2;
+            route.policy.queue = 3;
             route.policy.timeouts.queue = Some(Duration::from_secs(600));
         })
         .target("u", "s/u.1", address);
@@ -106,9 +106,12 @@ async fn who_finds_no_room_waits_in_the_order_of_coming_and_the_newest_is_turned
     let mut third = begin(&edge, "/3").await;
     until_metric(&mut edge, "mainstay_edge_queued{upstream=\"u\"} 2").await;
     let mut fourth = begin(&edge, "/4").await;
-    let refused = fourth.response().await;
+    until_metric(&mut edge, "mainstay_edge_queued{upstream=\"u\"} 3").await;
+    let refused = begin(&edge, "/5").await.response().await;
     assert_eq!((refused.status(), refused.value("retry-after").is_some()), (503, true));
-    for (client, next) in [(&mut first, Some("/2")), (&mut second, Some("/3")), (&mut third, None)] {
+    let clients =
+        [(&mut first, Some("/2")), (&mut second, Some("/3")), (&mut third, Some("/4")), (&mut fourth, None)];
+    for (client, next) in clients {
         leave.add_permits(1);
         assert_eq!(client.response().await.status(), 200);
         if let Some(next) = next {

@@ -5,6 +5,7 @@
 mod support;
 
 use mainstay_edge::control::Client as Control;
+use mainstay_model::CertificateFiles;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, NamedGroup, ProtocolVersion};
 use std::net::SocketAddr;
@@ -317,4 +318,52 @@ async fn handshakes_connections_and_the_end_of_certificates_are_counted() {
     };
     let line = text.lines().find(|line| line.starts_with("mainstay_edge_certificate_expiry")).unwrap();
     assert!(line.contains("{names=\"a.test\"} ") && !line.ends_with(" 0"), "{line}");
+}
+
+#[tokio::test]
+async fn a_site_lets_in_only_clients_with_a_certificate_of_its_authority() {
+    let (own, strange) = (Authority::new(), Authority::new());
+    let upstream = echo("app").await;
+    let make = |version, authority: Option<&Authority>| {
+        let mut table = table(version)
+            .route_with("a.test", "/", "u", |route| route.site = "s".into())
+            .route("open.test", "/", "u")
+            .target("u", "s/u.1", upstream);
+        let client_ca = authority.map(Authority::root_pem);
+        table.0.sites.insert("s".into(), mainstay_model::Site { client_ca, ..Default::default() });
+        table
+    };
+    let mut site = Site::with(make(1, None)).await;
+    let status = async |site: &Site, config: &Arc<ClientConfig>, host: &str| {
+        let mut client = connect(config, site.address, "a.test").await.unwrap();
+        let mut last = 0;
+        for _ in 0..2 {
+            client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+            last = client.response().await.status();
+        }
+        last
+    };
+    let bare = site.config();
+    assert_eq!(status(&site, &bare, "a.test").await, 200);
+    let files = CertificateFiles {
+        cert: site.edge.dir.path().join("a.pem"),
+        key: site.edge.dir.path().join("a.key"),
+    };
+    site.edge.apply(make(2, Some(&own)).https(site.address).certificate(&files)).await;
+    // It holds a session from before, which has no certificate.
+    assert_eq!(status(&site, &bare, "a.test").await, 403);
+    assert_eq!(status(&site, &bare, "open.test").await, 200, "another site asks nobody");
+    for version in [&TLS13, &TLS12] {
+        let showing = |authority: &Authority| {
+            let shown = authority.issue(site.edge.dir.path(), "client", &["client.test"]);
+            site.authority.client_showing(&shown, &[version])
+        };
+        let (right, wrong) = (showing(&own), showing(&strange));
+        assert_eq!(status(&site, &right, "a.test").await, 200, "{version:?}");
+        assert_eq!(status(&site, &right, "a.test").await, 200, "{version:?}");
+        assert_eq!(status(&site, &wrong, "a.test").await, 403, "{version:?}");
+        // What the handshake names binds nobody: the request does.
+        assert_eq!(status(&site, &wrong, "open.test").await, 200);
+    }
+    assert_eq!(site.edge.get("a.test", "/").await.status(), 403, "without TLS there is no certificate");
 }

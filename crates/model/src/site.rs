@@ -34,4 +34,7 @@ pub struct Site {
     /// Cloudflare's networks; those it published when this was built when empty.
     #[serde(skip_serializing_if = "is_default")]
     pub cloudflare: Vec<IpNet>,
+    /// PEM: only clients that show a certificate of this authority may send requests.
+    #[serde(skip_serializing_if = "is_default")]
+    pub client_ca: Option<String>,
 }

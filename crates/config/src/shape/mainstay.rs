@@ -67,6 +67,7 @@ static TLS: Object = closed(&[
     CERTIFICATE,
     &[
         key("acme", Kind::Object(&ACME)),
+        key("client_ca", Kind::Text),
         key("files", Kind::List(&Kind::Object(&CERTIFICATE_FILES), Identity::None)),
         key("internal", Kind::Flag),
         key("on_demand", Kind::Object(&ON_DEMAND)),

@@ -61,7 +61,10 @@ pub(super) fn told<'f>(asking: &Asking<'_>, fields: impl Iterator<Item = (&'f st
     let mut told = HeaderMap::new();
     for (name, value) in fields {
         if matches!(classify(name), Field::Other | Field::Accept | Field::Date) {
-            told.extend(field(name, value).map(|(name, value)| (Some(name), value)));
+            // All of them, as the service will see them all.
+            if let Some((name, value)) = field(name, value) {
+                told.append(name, value);
+            }
         }
     }
     // It decides about the request, not about its body or a change of protocol, and its answer is read as it is.
@@ -76,7 +79,9 @@ pub(super) fn told<'f>(asking: &Asking<'_>, fields: impl Iterator<Item = (&'f st
         ("x-forwarded-uri", asking.path_and_query),
         ("x-forwarded-for", client.as_bytes()),
     ] {
-        told.extend(field(name, value).map(|(name, value)| (Some(name), value)));
+        if let Some((name, value)) = field(name, value) {
+            told.insert(name, value);
+        }
     }
     told
 }

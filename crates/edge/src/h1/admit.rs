@@ -66,7 +66,11 @@ impl<C: Client> Connection<'_, C> {
             }
             let upstream = &table.upstreams[prepared.upstream];
             let steering = table.routes[prepared.route].steering.as_deref();
-            if let Some(in_flight) = self.pick(upstream, steering, prepared.lot) {
+            // Who comes now does not go before those who wait.
+            let is_next = place.is_some() || steering.is_none_or(|_| upstream.state.queued() == 0);
+            let picked = if is_next { self.pick(upstream, steering, prepared.lot) } else { None };
+            if let Some(in_flight) = picked {
+                place.into_iter().for_each(Place::serve);
                 return Ok(Admitted { prepared, in_flight, table, admission });
             }
             let waited = match steering {

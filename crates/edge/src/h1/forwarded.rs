@@ -5,6 +5,7 @@
 
 use crate::client::Scheme;
 use crate::identity::Client;
+use crate::tls::Shown;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -18,13 +19,15 @@ pub(crate) struct Peer {
     scheme: Scheme,
     /// The version of TLS, where the connection has any: `1.3`.
     pub(crate) tls: Option<&'static str>,
+    /// The certificate it has shown.
+    pub(crate) shown: Option<Shown>,
 }
 
 impl Peer {
     pub(crate) fn new(address: SocketAddr, scheme: Scheme) -> Self {
         // A socket that listens on [::] sees IPv4 clients as ::ffff:1.2.3.4.
         let ip: IpAddr = address.ip().to_canonical();
-        Self { ip, address: ip.to_string().into(), scheme, tls: None }
+        Self { ip, address: ip.to_string().into(), scheme, tls: None, shown: None }
     }
 
     /// The scheme of a client's requests: what a trusted proxy says, else that of the connection.

@@ -56,8 +56,14 @@ impl Passing<'_, '_> {
         let Self { request, access, routed, is_secure } = self;
         let fields = request.fields.iter();
         let own = fields.filter(|field| !request.connection.names(field.name));
+        let mut authorizations = request.values("authorization");
+        let authorization = authorizations.next();
+        if authorizations.next().is_some() {
+            // The service might take another than we.
+            return Err(Denied::plain(400, "several Authorization fields"));
+        }
         let asking = access::Asking {
-            authorization: request.values("authorization").next(),
+            authorization,
             method: request.method,
             scheme: if *is_secure { "https" } else { "http" },
             host: request.host_value,

@@ -99,6 +99,9 @@ impl<'b> Request<'b> {
         if site.origin_lock && !client.is_vouched {
             return Err(Refusal::new(403, "not from a trusted proxy"));
         }
+        if site.client_ca.as_ref().is_some_and(|authority| !authority.admits(peer.shown.as_ref())) {
+            return Err(Refusal::new(403, "no certificate of the authority that is asked for"));
+        }
         let place =
             paths::pick(rivals, || lot(client.ip)).ok_or(Refusal::new(503, "no route has a share"))?;
         Ok(Routed { route: found.start + place, client })

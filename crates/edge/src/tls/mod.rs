@@ -5,6 +5,7 @@
 
 mod certificates;
 mod challenge;
+mod client_auth;
 mod files;
 mod managed;
 mod store;
@@ -12,6 +13,7 @@ mod tickets;
 
 pub(crate) use certificates::{Certificate, CertificateError};
 pub(crate) use challenge::{Answering, Challenges};
+pub(crate) use client_auth::{ClientCa, Shown};
 pub(crate) use managed::{Done, Job, Managed, Task};
 pub(crate) use store::{Store, StoreError};
 
@@ -23,6 +25,7 @@ use crate::issue::on_demand::{self, Refusals};
 use crate::issue::unix_time;
 use crate::worker::Worker;
 use certificates::{ACME_TLS, Certificates};
+use client_auth::Proven;
 use files::Files;
 use mainstay_model::table::CertificateStatus;
 use mainstay_model::{Issuer, ManagedCertificate, OnDemand, TableTls};
@@ -68,6 +71,9 @@ pub(crate) struct Tls {
     pub(crate) handshakes: Handshakes,
     tickets: Arc<Tickets>,
     config: Arc<ServerConfig>,
+    /// The same, where some site asks clients for certificates. Its sessions are not resumed: one from before would
+    /// have none.
+    asking: Arc<ServerConfig>,
 }
 
 /// How handshakes ended.
@@ -97,11 +103,19 @@ impl Tls {
         let certificates = Arc::new(Certificates::default());
         let challenges = certificates.challenges.clone();
         let tickets = Arc::new(Tickets::new());
-        let builder = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_no_client_auth();
-        let mut config = builder.with_cert_resolver(certificates.clone());
-        config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
+        let builder = || {
+            ServerConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        };
+        let alpn = || vec![HTTP2.to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
+        let mut config = builder()?.with_no_client_auth().with_cert_resolver(certificates.clone());
+        config.alpn_protocols = alpn();
+        let proven = Proven::new(&provider);
+        let mut asking =
+            builder()?.with_client_cert_verifier(proven).with_cert_resolver(certificates.clone());
+        asking.alpn_protocols = alpn();
+        asking.session_storage = Arc::new(NoServerSessionStorage {});
+        asking.send_tls13_tickets = 0;
         config.ticketer = tickets.clone();
         // Tickets carry the session; a store of this process would not survive it.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -116,6 +130,7 @@ impl Tls {
             handshakes: Handshakes::default(),
             tickets,
             config: Arc::new(config),
+            asking: Arc::new(asking),
         })
     }
 
@@ -220,6 +235,8 @@ pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAd
     // A handshake's state is large and short-lived; idle connections should not keep room for it.
     let shaken = Box::pin(shake_hands(worker, stream)).await;
     worker.shared.tls.handshakes.count(&shaken);
+    let chain = shaken.as_ref().ok().and_then(|stream| stream.get_ref().1.peer_certificates());
+    from.shown = chain.map(Shown::new);
     from.tls = shaken.as_ref().ok().and_then(|stream| version(stream.get_ref().1));
     match shaken {
         // An authority has seen what it wanted to see.
@@ -253,11 +270,12 @@ enum HandshakeError {
 async fn shake_hands(worker: &Worker, stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeError> {
     let deadline = Deadline::new();
     let tls = &worker.shared.tls;
+    let config = if worker.table().asks_clients { &tls.asking } else { &tls.config };
     let is_asking = tls.on_demand().is_some();
     deadline.arm(if is_asking { ON_DEMAND_PATIENCE } else { HANDSHAKE_PATIENCE });
     let mut handshake = pin!(async {
         if !is_asking {
-            return TlsAcceptor::from(tls.config.clone()).accept(stream).await;
+            return TlsAcceptor::from(config.clone()).accept(stream).await;
         }
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = start.client_hello();
@@ -266,7 +284,7 @@ async fn shake_hands(worker: &Worker, stream: TcpStream) -> Result<TlsStream<Tcp
         if let Some(host) = host {
             on_demand::provide(tls, &host).await;
         }
-        start.into_stream(tls.config.clone()).await
+        start.into_stream(config.clone()).await
     });
     poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(done.map_err(HandshakeError::Failed)),

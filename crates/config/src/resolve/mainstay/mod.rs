@@ -82,6 +82,7 @@ pub(super) fn edge(tree: &Node, reader: Reader<'_>, sink: &mut Sink) -> EdgeSett
             },
             maintenance: pages::maintenance(edge, reader, &path, sink),
             errors: pages::errors(edge, reader, &path, sink),
+            client_ca: tls::client_ca(edge, reader, &path, sink),
             cloudflare: proxies::cloudflare(edge, reader, &path, sink),
             access: match access::access(edge, reader, &path, sink) {
                 Some(Choice::On(rules)) => Some(rules),

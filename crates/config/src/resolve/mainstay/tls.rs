@@ -4,6 +4,7 @@ use super::super::texts;
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::paths;
+use crate::resolve::Reader;
 use mainstay_model::{
     Acme, CertificateFiles, DnsProvider, ExternalAccount, LETS_ENCRYPT, LETS_ENCRYPT_STAGING, OnDemand,
     Secret, TlsSettings,
@@ -37,6 +38,19 @@ pub(super) fn tls(edge: &Node, directory: &Path, path: &KeyPath, sink: &mut Sink
         return None;
     }
     Some(settings)
+}
+
+/// Reads `client_ca:` of `tls:`: a file with the certificates of who signs those of clients.
+pub(super) fn client_ca(edge: &Node, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> Option<String> {
+    let given = edge.at(&["tls", "client_ca"])?;
+    let path = path.key("tls").key("client_ca");
+    let text = reader.text(given, &path, sink)?;
+    if text.contains("-----BEGIN CERTIFICATE-----") && !text.contains("PRIVATE KEY") {
+        return Some(text);
+    }
+    let message = "this file is to hold certificates as PEM, and nothing secret";
+    sink.push(Diagnostic::error(Code::InvalidValue, message).about(given).path(path));
+    None
 }
 
 fn pair(node: &Node, directory: &Path, path: &KeyPath, sink: &mut Sink) -> Option<CertificateFiles> {

@@ -26,6 +26,7 @@ mod files;
 mod h1;
 mod h2;
 mod headers;
+mod health;
 mod hold;
 mod identity;
 mod issue;

@@ -6,7 +6,7 @@ use crate::control::server::Control;
 use crate::privileges::{self, PrivilegeError, User};
 use crate::shared::Shared;
 use crate::tls::Tls;
-use crate::{clock, issue, persist, worker};
+use crate::{clock, health, issue, persist, worker};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -92,6 +92,7 @@ pub fn run(config: Config) -> Result<(), Error> {
         tokio::task::spawn_local(server.clone().serve(socket));
         tokio::task::spawn_local(obey_signals(server));
         tokio::task::spawn_local(issue::keep(shared.clone()));
+        tokio::task::spawn_local(health::keep(shared.clone()));
         tokio::task::spawn_local(async move { shared.tls.watch().await });
         // Nothing is ever sent: this ends when the last worker has dropped its end.
         all_ended.recv().await;

@@ -9,6 +9,7 @@ pub(crate) mod paths;
 
 use crate::clients::Clients;
 use crate::clock::{self, Millis};
+use crate::health::Health;
 use crate::limit;
 use crate::metrics::RouteStats;
 use crate::route::Route;
@@ -59,6 +60,8 @@ pub(crate) struct Upstream {
     pub(crate) targets: Vec<Arc<TargetState>>,
     /// While the service is being swapped: until when requests wait.
     pub(crate) hold_until: Option<Millis>,
+    /// Its targets are asked how they are.
+    pub(crate) health: Option<Health>,
 }
 
 /// What a listener does.
@@ -194,7 +197,8 @@ impl Registry {
             }
             let state = seen.upstream(key, self.workers);
             let hold_until = upstream.hold_until.map(clock::from_wall);
-            table.upstreams.push(Upstream { state, targets, hold_until });
+            let health = upstream.health.as_ref().map(Health::new);
+            table.upstreams.push(Upstream { state, targets, hold_until, health });
         }
         for listener in &model.listeners {
             let kind = match &listener.kind {

@@ -5,7 +5,7 @@
 mod support;
 
 use mainstay_model::table::TableRoute;
-use mainstay_model::{Balance, Ejection, HashKey};
+use mainstay_model::{Balance, Ejection, HashKey, UpstreamHealth};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -176,10 +176,48 @@ async fn an_instance_that_fails_again_and_again_is_left_alone_unless_all_are() {
     for _ in 0..20 {
         failed += usize::from(who(&edge, "").await != "well");
     }
-    assert_eq!(failed, 3);
+    // What an answer means is noted once it is out, so one more may have been on its way.
+    assert!((3..=4).contains(&failed), "{failed}");
     until_metric(&mut edge, "mainstay_edge_ejections_total{instance=\"s/u.ill\"} 1").await;
     // Alone it is better than nobody.
     edge.apply(routes(2)).await;
     ill.store(false, Ordering::SeqCst);
+    assert_eq!(who(&edge, "").await, "ill");
+}
+
+#[tokio::test]
+async fn an_upstream_outside_that_is_not_well_gets_requests_only_alone() {
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let ill = backend(move |mut client: Client| {
+        let told = told.clone();
+        async move {
+            while let Some(request) = client.try_request().await {
+                let is_check = request.head.starts_with("GET /up HTTP/1.1\r\n");
+                let status = if is_check { "503 No" } else { "200 OK" };
+                if is_check {
+                    let _ = told.send(());
+                }
+                client.send(format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nill")).await;
+            }
+        }
+    })
+    .await;
+    let well = echo("well").await;
+    let make = |version| {
+        let mut table = table(version)
+            .route_with("*", "/", "u", |route| route.policy.balance = Balance::RoundRobin)
+            .target("u", "ill", ill);
+        let (interval, timeout) = (Duration::from_millis(1), Duration::from_secs(600));
+        table.upstream("u").health = Some(UpstreamHealth { path: "/up".into(), interval, timeout });
+        table
+    };
+    let mut edge = Edge::with(make(1).target("u", "well", well)).await;
+    heard.recv().await.unwrap();
+    // The answer to the check is on its way: soon nobody else answers, and then for as long as it stays ill.
+    let mut in_a_row = 0;
+    while in_a_row < 10 {
+        in_a_row = if who(&edge, "").await == "well" { in_a_row + 1 } else { 0 };
+    }
+    edge.apply(make(2)).await;
     assert_eq!(who(&edge, "").await, "ill");
 }

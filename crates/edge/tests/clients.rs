@@ -14,7 +14,7 @@ async fn held_to(rules: ClientRules) -> Table {
         "s/u.1",
         echo("app").await,
     );
-    table.0.clients = rules;
+    *table.0.clients = rules;
     table
 }
 

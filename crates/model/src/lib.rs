@@ -59,7 +59,7 @@ pub use resources::{Blkio, DeviceRate, DeviceRequest, DeviceWeight, Resources, U
 pub use response::{Compression, ContentCoding, Cors, HeaderRules, Preset};
 pub use route::{
     Choice, Conditions, ExternalRoute, HostPattern, Redirect, RequestHeaders, Route, RoutePolicy,
-    RouteTimeouts,
+    RouteTimeouts, UpstreamHealth,
 };
 pub use secret::Secret;
 pub use service::{

@@ -258,9 +258,23 @@ pub struct ExternalRoute {
     pub path: String,
     /// `host:port` of each upstream, without scheme (only `http://` is spoken). Empty for a redirect.
     pub to: Vec<String>,
+    /// How the upstreams are asked whether they are well.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub health: Option<UpstreamHealth>,
     /// What is done with its requests.
     #[serde(flatten)]
     pub policy: RoutePolicy,
+}
+
+/// `health:` of a route to something outside the stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamHealth {
+    /// Is asked for; 2xx and 3xx are well.
+    pub path: String,
+    /// How often.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
 }
 
 /// Whether a value says nothing: it is left out of what is stored, which so stays readable and the same as before.

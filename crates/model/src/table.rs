@@ -3,7 +3,7 @@
 //! A table is complete in itself. The edge applies it atomically, keeps it on disk, and can start from it
 //! without an agent.
 
-use crate::{ClientRules, HostPattern, Limit, RoutePolicy, Site, TableTls, Timestamp};
+use crate::{ClientRules, HostPattern, Limit, RoutePolicy, Site, TableTls, Timestamp, UpstreamHealth};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ pub struct RouteTable {
     pub limits: BTreeMap<String, Limit>,
     /// What every connection of a client is held to.
     #[serde(default, skip_serializing_if = "crate::route::is_default")]
-    pub clients: ClientRules,
+    pub clients: Box<ClientRules>,
 }
 
 /// One listening socket.
@@ -88,6 +88,9 @@ pub struct Upstream {
     pub draining: Vec<Draining>,
     /// While the service is being swapped: requests wait until this time for a table with targets, then 503.
     pub hold_until: Option<Timestamp>,
+    /// The edge itself asks its targets how they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<UpstreamHealth>,
 }
 
 /// One instance, as the edge sees it.

@@ -212,7 +212,8 @@ fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
         if !is_answered_here {
             let targets =
                 route.to.iter().map(|to| Target { instance: to.clone(), address: to.clone() }).collect();
-            table.upstreams.insert(key.clone(), Upstream { targets, ..Upstream::default() });
+            let health = route.health.clone();
+            table.upstreams.insert(key.clone(), Upstream { targets, health, ..Upstream::default() });
         }
         table.routes.push(TableRoute {
             host: route.host.clone(),
@@ -232,7 +233,7 @@ fn add_settings(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
         let access = edge.site.access.as_ref().map(|access| with_upstreams(&serving.release.stack, access));
         table.sites.insert(view.input.stack.to_string(), Site { access, ..edge.site.clone() });
     }
-    table.clients = edge.clients.clone();
+    *table.clients = edge.clients.clone();
     let named = |name: &String| limit_key(view.input.stack, name);
     table.limits = edge.limits.iter().map(|(name, limit)| (named(name), limit.clone())).collect();
 }

@@ -31,7 +31,7 @@ pub(super) fn merged(parts: &Parts) -> RouteTable {
         table.routes.extend(part.routes.iter().cloned());
         table.sites.extend(part.sites.clone());
         table.limits.extend(part.limits.clone());
-        table.clients = table.clients.and(&part.clients);
+        *table.clients = table.clients.and(&part.clients);
         let TableTls { files, managed, on_demand } = &part.tls;
         table.tls.files.extend(files.iter().cloned());
         table.tls.managed.extend(managed.iter().cloned());

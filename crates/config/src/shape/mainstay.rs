@@ -103,8 +103,19 @@ static ON_DEMAND: Object =
 static ROUTE: Object =
     closed(&[ANY_ROUTE, &[key("port", Kind::Whole), key("www", Kind::Word(&["redirect"]))]]);
 
-static EXTERNAL_ROUTE: Object =
-    closed(&[ANY_ROUTE, &[key("to", Kind::OneOrList(&Kind::Text, Identity::Distinct))]]);
+static EXTERNAL_ROUTE: Object = closed(&[
+    ANY_ROUTE,
+    &[key("health", HEALTH), key("to", Kind::OneOrList(&Kind::Text, Identity::Distinct))],
+]);
+
+const HEALTH: Kind = Kind::Short(Short::Under("path"), &Kind::Object(&HEALTH_CHECK));
+
+static HEALTH_CHECK: Object = Object {
+    parts: &[&[key("interval", Kind::Duration), key("path", Kind::Text), key("timeout", Kind::Duration)]],
+    required: &["path"],
+    extensible: false,
+    nullable: false,
+};
 
 /// What routes have, wherever they lead.
 const ANY_ROUTE: &[Key] = &[

@@ -42,7 +42,7 @@ pub(in crate::resolve) fn statics(
             let read = route::of_service(item, reader, &path.key("routes").index(index), sink);
             let Some(Route { host, path, policy, .. }) = read else { continue };
             let policy = mainstay_model::RoutePolicy { files: Some(files.clone()), ..policy };
-            all.push(ExternalRoute { host, path, to: Vec::new(), policy });
+            all.push(ExternalRoute { host, path, to: Vec::new(), health: None, policy });
         }
     }
     all

@@ -4,8 +4,11 @@ use super::{access, balance, response};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::resolve::{Reader, resources};
-use mainstay_model::{Conditions, ExternalRoute, HostPattern, Redirect, Route, RoutePolicy, RouteTimeouts};
+use mainstay_model::{
+    Conditions, ExternalRoute, HostPattern, Redirect, Route, RoutePolicy, RouteTimeouts, UpstreamHealth,
+};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Reads a route of a service.
 pub(super) fn of_service(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> Option<Route> {
@@ -47,7 +50,26 @@ pub(super) fn external(
     if to.is_empty() && policy.redirect.is_none() {
         return None;
     }
-    Some(ExternalRoute { host, path: prefix, to, policy })
+    let health = node.get("health").and_then(|given| health(given, &path.key("health"), sink));
+    Some(ExternalRoute { host, path: prefix, to, health, policy })
+}
+
+/// Reads `health:`.
+fn health(given: &Node, path: &KeyPath, sink: &mut Sink) -> Option<UpstreamHealth> {
+    /// As often as Compose asks unless told otherwise would be a minute of errors; load balancers ask so often.
+    const INTERVAL: Duration = Duration::from_secs(10);
+    /// More often is load, not care.
+    const SHORTEST: Duration = Duration::from_secs(1);
+    /// Whoever takes longer for this is not well.
+    const TIMEOUT: Duration = Duration::from_secs(5);
+    let asked = new_path(given, "path", path, sink)?;
+    let interval = resources::duration(given, "interval").unwrap_or(INTERVAL);
+    if let (true, Some(node)) = (interval < SHORTEST, given.get("interval")) {
+        let finding = Diagnostic::error(Code::InvalidValue, "an interval is a second at least");
+        sink.push(finding.about(node).path(path.key("interval")));
+    }
+    let timeout = resources::duration(given, "timeout").unwrap_or(TIMEOUT);
+    Some(UpstreamHealth { path: asked, interval, timeout })
 }
 
 /// Host (any by default) and path prefix (`/` by default) of a route.

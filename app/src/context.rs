@@ -1,11 +1,12 @@
 //! What every command shares: which stack is meant, which agent is asked, and how to print.
 
 use crate::agent_start;
-use crate::cli::GlobalArgs;
+use crate::cli::{Ansi, GlobalArgs, ProgressWay};
 use crate::error::{Error, Findings};
 use crate::exit::Exit;
 use crate::place;
 use crate::render;
+use crate::render::format::{Format, Row};
 use crate::source::Host;
 use crate::terminal::Terminal;
 use mainstay_api::{Client, StackSummary};
@@ -26,6 +27,8 @@ pub struct Context {
     pub json: bool,
     /// Print less.
     pub quiet: bool,
+    /// Say what would be done, and do nothing.
+    pub dry_run: bool,
     /// What the output is connected to.
     pub terminal: Terminal,
 }
@@ -37,8 +40,21 @@ impl Context {
     /// The present directory cannot be known.
     pub fn new(args: GlobalArgs) -> Result<Self, Error> {
         let working_dir = std::env::current_dir().map_err(Error::file("find", "the present directory"))?;
-        let GlobalArgs { file, project_name, profile, env_file, project_directory, state_dir, json, quiet } =
-            args;
+        let GlobalArgs { file, project_name, profile, env_file, project_directory, state_dir, .. } = args;
+        let mut terminal = Terminal::look();
+        match args.ansi {
+            Ansi::Auto => {}
+            Ansi::Always => anstream::ColorChoice::Always.write_global(),
+            Ansi::Never => {
+                anstream::ColorChoice::Never.write_global();
+                terminal.live = false;
+            }
+        }
+        match args.progress {
+            ProgressWay::Tty => terminal.live = true,
+            ProgressWay::Plain => terminal.live = false,
+            ProgressWay::Auto | ProgressWay::Json | ProgressWay::Quiet => {}
+        }
         Ok(Self {
             request: Request {
                 working_dir,
@@ -48,12 +64,14 @@ impl Context {
                 env_files: env_file,
                 profiles: profile,
                 services: vec![],
+                all_resources: args.all_resources,
                 skip: Skip::default(),
             },
             state_dir: place::state_dir(state_dir.as_deref()),
-            json,
-            quiet,
-            terminal: Terminal::look(),
+            json: args.json || args.progress == ProgressWay::Json,
+            quiet: args.quiet || args.progress == ProgressWay::Quiet,
+            dry_run: args.dry_run,
+            terminal,
         })
     }
 
@@ -154,6 +172,17 @@ impl Context {
     pub fn print(&self, text: &str) -> Result<(), Error> {
         let mut out = anstream::stdout().lock();
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
+    }
+
+    /// Prints rows in another form than a table: as JSON, one a line, or by a template that may name `fields`.
+    ///
+    /// # Errors
+    /// Standard output is closed, or the template names what is not there.
+    pub fn print_rows(&self, format: &Format, rows: &[Row], fields: &[&str]) -> Result<(), Error> {
+        match format {
+            Format::Template(template) => self.print(&template.render(rows, fields)?),
+            Format::Json | Format::Table => rows.iter().try_for_each(|row| self.print_json_line(row)),
+        }
     }
 
     /// Prints one name a line; for programs as a list.

@@ -67,6 +67,30 @@ pub enum Error {
         /// What would be right.
         expected: &'static str,
     },
+    /// A template names a field that is not there.
+    #[error("there is no field `{name}` to print")]
+    Field {
+        /// What was typed.
+        name: String,
+        /// Those that are there.
+        known: String,
+    },
+    /// A flag of Compose that is refused.
+    #[error("{command}: `{flag}` is a flag of Compose that Mainstay does not have: {instead}")]
+    Refused {
+        /// The command.
+        command: &'static str,
+        /// The flag.
+        flag: String,
+        /// What to do.
+        instead: &'static str,
+    },
+    /// What was waited for did not come about.
+    #[error("not ready within {seconds} seconds; it goes on (`mainstay ps` shows how)")]
+    NotInTime {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// `exec` or `run` could not run the command.
     #[error("{0}")]
     NotRun(String),
@@ -147,13 +171,15 @@ impl Error {
             Self::Agent(ClientError::Broken(_)) => "X0006",
             Self::Agent(ClientError::Unreadable(_)) => "X0007",
             Self::WhichStack { .. } => "X0008",
-            Self::Name(_) | Self::Argument { .. } => "X0009",
+            Self::Name(_) | Self::Argument { .. } | Self::Field { .. } => "X0009",
             Self::Output(_) => "X0010",
             Self::Terminal(_) => "X0011",
             Self::Demo { .. } => "X0012",
             Self::Install { .. } => "X0013",
             Self::File { .. } | Self::Process { .. } => "X0014",
             Self::NotRun(_) => "X0015",
+            Self::Refused { .. } => "X0016",
+            Self::NotInTime { .. } => "X0017",
         })
     }
 
@@ -176,6 +202,7 @@ impl Error {
             }
             Self::WhichStack { known } => format!("name one with -p: {}", known.join(", ")),
             Self::Install { hint, .. } => hint.clone(),
+            Self::Field { known, .. } => format!("these are: {known}"),
             _ => return None,
         })
     }
@@ -191,10 +218,11 @@ impl Error {
             Self::Outcome(outcome) => of_code(outcome.code.as_deref()).unwrap_or(Exit::DeployFailed),
             Self::StateDir { .. } | Self::File { .. } | Self::Process { .. } => Exit::Host,
             Self::WhichStack { .. } => Exit::NotFound,
-            Self::Name(_) | Self::Argument { .. } => Exit::Usage,
+            Self::Name(_) | Self::Argument { .. } | Self::Field { .. } | Self::Refused { .. } => Exit::Usage,
             Self::NotRun(_) => Exit::NotRun,
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
             Self::Interrupted => Exit::Interrupted,
+            Self::NotInTime { .. } => Exit::Failed,
             Self::Output(_) | Self::Terminal(_) | Self::Demo { .. } | Self::Install { .. } => Exit::Failed,
             Self::Service { code, .. } => of_code(code.as_deref()).unwrap_or(Exit::Failed),
         }

@@ -1,6 +1,7 @@
 //! `mainstay`: the command line, and the processes that the agent starts from the same binary.
 
 mod agent_start;
+mod archive;
 mod cli;
 mod context;
 mod demo;
@@ -12,6 +13,7 @@ mod place;
 mod render;
 mod source;
 mod terminal;
+mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;

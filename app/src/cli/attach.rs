@@ -1,6 +1,6 @@
 //! `mainstay attach`.
 
-use super::session::{self, Session};
+use super::session::{self, Keys, Session};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -22,6 +22,9 @@ pub struct AttachArgs {
     /// Only look on
     #[arg(long)]
     no_stdin: bool,
+    /// Keys that let go of the container, as with Docker: letters, or ctrl-KEY, separated by commas
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = session::keys)]
+    detach_keys: Keys,
     /// Send SIGINT and SIGTERM on to the container
     #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     sig_proxy: bool,
@@ -32,14 +35,14 @@ pub struct AttachArgs {
 /// # Errors
 /// Any.
 pub async fn run(args: AttachArgs, context: &Context) -> Result<Exit, Error> {
-    let AttachArgs { service, index, no_stdin, sig_proxy } = args;
+    let AttachArgs { service, index, no_stdin, detach_keys, sig_proxy } = args;
     let service = ServiceName::new(service)?;
     let client = context.known_agent().await?;
     let stack = context.stack_name(&client).await?;
     let tty = if no_stdin { None } else { session::terminal_size() };
     let request = AttachRequest { index, stdin: !no_stdin, tty };
     let stream = client.post_frames(&format!("/v1/stacks/{stack}/attach/{service}"), &request).await?;
-    let attached = Session::new(tty.is_some(), !no_stdin).run(stream);
+    let attached = Session::new(tty.is_some(), !no_stdin).detached_by(detach_keys).run(stream);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Terminal)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Terminal)?;
     let mut attached = std::pin::pin!(attached);

@@ -5,7 +5,6 @@ pub fn instead(word: &str) -> Option<String> {
     let way = match word {
         "bridge" => "`docker-compose bridge` converts the file, which stays a Compose file",
         "publish" => "`docker-compose publish` works on the file, which stays a Compose file",
-        "watch" => "there is no watch mode; `mainstay up --build` deploys a change without a gap",
         _ => return None,
     };
     Some(format!("`{word}` is a command of Compose that Mainstay does not have: {way}"))
@@ -17,7 +16,7 @@ mod tests {
 
     #[test]
     fn every_answer_is_one_line_and_names_a_way() {
-        for word in ["bridge", "publish", "watch"] {
+        for word in ["bridge", "publish"] {
             let line = instead(word).unwrap();
             assert!(!line.contains('\n') && line.contains('`'), "{line}");
         }

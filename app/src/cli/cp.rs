@@ -2,22 +2,17 @@
 //!
 //! What is copied goes as one tar archive whose entries begin with the name that the copy shall have.
 
+use crate::archive::{AHEAD, Pieces, Sink, escape, pump};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use bytes::Bytes;
 use clap::Args;
 use mainstay_api::{Client, PathView};
 use mainstay_model::ServiceName;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
-
-/// Pieces of an archive read ahead of the connection.
-const AHEAD: usize = 4;
-/// Read at once of an archive: a pipe's own buffer.
-const PIECE: usize = 64 * 1024;
 
 /// Copy files between a container and this host
 ///
@@ -37,7 +32,10 @@ pub struct CpArgs {
     /// Copy what a symbolic link means, not the link
     #[arg(short = 'L', long)]
     follow_link: bool,
-    /// Which of the service's instances, counted from 1
+    /// Accepted: one-off copies are reached by `docker cp`
+    #[arg(long)]
+    all: bool,
+    /// Which of the service's instances, counted from 1; without, files go into all of them, and come from the first
     #[arg(long, value_name = "N")]
     index: Option<u32>,
 }
@@ -66,7 +64,7 @@ impl Side {
 /// # Errors
 /// Any.
 pub async fn run(args: CpArgs, context: &Context) -> Result<Exit, Error> {
-    let CpArgs { source, destination, archive, follow_link, index } = args;
+    let CpArgs { source, destination, archive, follow_link, all: _, index } = args;
     let client = context.known_agent().await?;
     let stack = context.stack_name(&client).await?;
     let copy = |service: String, path: String| {
@@ -139,7 +137,7 @@ impl Remote<'_> {
         fs::symlink_metadata(&source).map_err(Error::file("read", &source))?;
         let (directory, name) = self.place(&source).await?;
         let packing = move || {
-            let mut archive = tar::Builder::new(Sink { sender: sender.clone() });
+            let mut archive = tar::Builder::new(Sink::new(sender.clone()));
             archive.follow_symlinks(follow_link);
             if let Err(error) = pack(&mut archive, &source, &name).and_then(|()| archive.finish()) {
                 // Told in place of the rest; the other side then refuses the whole.
@@ -239,82 +237,10 @@ fn pack(archive: &mut tar::Builder<Sink>, source: &Path, name: &Path) -> io::Res
     }
 }
 
-/// Writes what is written to it into a channel.
-struct Sink {
-    sender: mpsc::Sender<io::Result<Bytes>>,
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.sender.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn pump(mut from: impl Read, to: &mpsc::Sender<io::Result<Bytes>>) {
-    let mut buffer = vec![0; PIECE];
-    loop {
-        let piece = match from.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(count) => Ok(Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default())),
-            Err(error) => Err(error),
-        };
-        let failed = piece.is_err();
-        if to.blocking_send(piece).is_err() || failed {
-            return;
-        }
-    }
-}
-
-/// Reads what comes through a channel.
-struct Pieces {
-    from: mpsc::Receiver<Bytes>,
-    piece: Bytes,
-}
-
-impl Pieces {
-    fn new(from: mpsc::Receiver<Bytes>) -> Self {
-        Self { from, piece: Bytes::new() }
-    }
-}
-
-impl Read for Pieces {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.from.blocking_recv() {
-                Some(piece) => self.piece = piece,
-                None => return Ok(0),
-            }
-        }
-        let taken = self.piece.split_to(into.len().min(self.piece.len()));
-        into.get_mut(..taken.len()).unwrap_or_default().copy_from_slice(&taken);
-        Ok(taken.len())
-    }
-}
-
-/// Percent-encodes a path for a query.
-fn escape(path: &str) -> String {
-    use std::fmt::Write as _;
-    let mut escaped = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                escaped.push(char::from(byte));
-            }
-            // A String takes everything.
-            _ => drop(write!(escaped, "%{byte:02X}")),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     #[test]
     fn a_colon_after_a_slash_belongs_to_a_file_of_this_host() {

@@ -21,6 +21,9 @@ pub struct EventsArgs {
     /// Only since then: an age such as 10m, or a date
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
+    /// Only until then; with --follow it ends then
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
 }
 
 /// Runs the command.
@@ -33,6 +36,9 @@ pub async fn run(args: EventsArgs, context: &Context) -> Result<Exit, Error> {
     let mut path = format!("/v1/stacks/{stack}/events?follow={}", args.follow);
     if let Some(since) = &args.since {
         path.push_str(&format!("&since={}", time::parse(since, words::now())?.0));
+    }
+    if let Some(until) = &args.until {
+        path.push_str(&format!("&until={}", time::parse(until, words::now())?.0));
     }
     let mut lines = client.get_lines(&path).await?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Terminal)?;

@@ -21,6 +21,12 @@ pub struct ExecArgs {
     /// Do not wait for the command
     #[arg(short, long)]
     detach: bool,
+    /// With all rights
+    #[arg(long)]
+    privileged: bool,
+    /// Accepted: standard input is passed on in any case
+    #[arg(short, long, hide = true)]
+    interactive: bool,
     /// The service
     service: String,
     /// Program and arguments
@@ -34,6 +40,9 @@ pub struct CommandArgs {
     /// No terminal, even where standard input is one
     #[arg(short = 'T', long)]
     no_tty: bool,
+    /// Accepted: there is a terminal where standard input is one
+    #[arg(short, long, hide = true)]
+    tty: bool,
     /// Variable to set; without a value, the present one
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
@@ -48,7 +57,7 @@ pub struct CommandArgs {
 impl CommandArgs {
     /// What is asked for, with a terminal where there is one.
     pub fn request(self, argv: Vec<String>) -> CommandRequest {
-        let Self { no_tty, env, user, workdir } = self;
+        let Self { no_tty, tty: _, env, user, workdir } = self;
         CommandRequest {
             argv,
             env: env.into_iter().filter_map(variable).collect(),
@@ -75,8 +84,9 @@ fn variable(text: String) -> Option<String> {
 /// # Errors
 /// Any.
 pub async fn run(args: ExecArgs, context: &Context) -> Result<Exit, Error> {
-    let ExecArgs { how, index, detach, service, command } = args;
+    let ExecArgs { how, index, detach, privileged, interactive: _, service, command } = args;
     let mut command = how.request(command);
+    command.privileged = privileged;
     command.detach = detach;
     if detach {
         command.tty = None;

@@ -3,25 +3,21 @@
 use crate::context::{Context, service_names};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::render::format::{self, Format};
 use crate::render::table::{Cell, Table};
 use crate::render::words;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use mainstay_api::{ImageView, ServicesRequest};
+use serde_json::{Value, json};
 
 /// Show the images that containers were made of
 #[derive(Debug, Args)]
 pub struct ImagesArgs {
     /// Only of these services
     services: Vec<String>,
-    /// How to print
-    #[arg(long, value_enum, default_value = "table")]
+    /// How to print: table or json
+    #[arg(long, value_parser = format::plain, default_value = "table")]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Table,
-    Json,
 }
 
 /// Runs the command.
@@ -33,7 +29,7 @@ pub async fn run(args: ImagesArgs, context: &Context) -> Result<Exit, Error> {
     let stack = context.stack_name(&client).await?;
     let request = ServicesRequest { services: service_names(&args.services)?, timeout: None };
     let views: Vec<ImageView> = client.post(&format!("/v1/stacks/{stack}/images"), &request).await?;
-    if context.json || args.format == Format::Json {
+    if context.json {
         context.print_json(&views)?;
         return Ok(Exit::Done);
     }
@@ -42,6 +38,10 @@ pub async fn run(args: ImagesArgs, context: &Context) -> Result<Exit, Error> {
         ids.sort();
         ids.dedup();
         return context.print_names(&ids);
+    }
+    if args.format == Format::Json {
+        context.print_json_line(&views.iter().map(as_compose_says).collect::<Vec<_>>())?;
+        return Ok(Exit::Done);
     }
     let mut table =
         Table::new(&["CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", ">SIZE", ">CREATED"]);
@@ -60,6 +60,20 @@ pub async fn run(args: ImagesArgs, context: &Context) -> Result<Exit, Error> {
     }
     context.print(&table.render(None))?;
     Ok(Exit::Done)
+}
+
+fn as_compose_says(view: &ImageView) -> Value {
+    let (repository, tag) = split(&view.reference);
+    let created = view.created.map(|at| jiff::Timestamp::from_millisecond(i64::try_from(at.0).unwrap_or(0)));
+    json!({
+        "ID": view.id,
+        "ContainerName": view.container,
+        "Repository": repository,
+        "Tag": tag,
+        "Platform": view.platform,
+        "Size": view.size,
+        "Created": created.and_then(Result::ok).map(|at| at.to_string()),
+    })
 }
 
 /// Repository and tag of a reference. A colon before a slash belongs to the registry's port.

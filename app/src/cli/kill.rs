@@ -12,10 +12,13 @@ use mainstay_api::SignalRequest;
 #[derive(Debug, Args)]
 pub struct KillArgs {
     /// Only these services; all when none is named
-    services: Vec<String>,
+    pub(super) services: Vec<String>,
     /// Signal to send, by name or number
     #[arg(short, long, value_name = "SIGNAL", default_value = "SIGKILL")]
     signal: String,
+    /// Accepted: `up` removes what the file no longer has
+    #[arg(long)]
+    remove_orphans: bool,
 }
 
 /// Runs the command.
@@ -25,7 +28,7 @@ pub struct KillArgs {
 pub async fn run(args: KillArgs, context: &Context) -> Result<Exit, Error> {
     let client = context.known_agent().await?;
     let stack = context.stack_name(&client).await?;
-    let KillArgs { services, signal } = args;
+    let KillArgs { services, signal, remove_orphans: _ } = args;
     let request = SignalRequest { services: service_names(&services)?, signal };
     let names: Vec<String> = client.post(&format!("/v1/stacks/{stack}/kill"), &request).await?;
     context.print_names(&names)

@@ -4,7 +4,7 @@ use super::time;
 use crate::context::{Context, service_names};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::render::style::{self, paint};
+use crate::render::log_line::LogLines;
 use crate::render::words;
 use clap::Args;
 use mainstay_api::{LogEntry, LogQuery};
@@ -30,6 +30,9 @@ pub struct LogsArgs {
     /// Begin each line with its time
     #[arg(short, long)]
     timestamps: bool,
+    /// Only of this instance of each service, counted from 1
+    #[arg(long, value_name = "N")]
+    index: Option<u32>,
     /// No colours
     #[arg(long)]
     no_color: bool,
@@ -55,11 +58,12 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<Exit, Error> {
         since: point(&args.since)?.map(|at| at.0),
         until: point(&args.until)?.map(|at| at.0),
         tail: tail(&args.tail)?,
+        index: args.index,
     };
     let client = context.client();
     let stack = context.stack_name(&client).await?;
     let mut lines = client.get_lines(&format!("/v1/stacks/{stack}/logs?{}", encode(&query))).await?;
-    let mut widest = 0;
+    let mut printed = LogLines::new(args.timestamps, args.no_color, args.no_log_prefix);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Terminal)?;
     loop {
         let entry = tokio::select! {
@@ -71,27 +75,8 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<Exit, Error> {
             context.print_json_line(&entry)?;
             continue;
         }
-        widest = widest.max(entry.instance.chars().count());
-        let line = text(&args, &entry, widest);
-        context.print(&if args.no_color { anstream::adapter::strip_str(&line).to_string() } else { line })?;
+        context.print(&printed.text(&entry))?;
     }
-}
-
-fn text(args: &LogsArgs, entry: &LogEntry, widest: usize) -> String {
-    let mut line = String::new();
-    if !args.no_log_prefix {
-        let look = style::of_service(entry.service.as_str());
-        line.push_str(&paint(look, format!("{:widest$} |", entry.instance)));
-        line.push(' ');
-    }
-    if args.timestamps {
-        line.push_str(&paint(style::DIM, words::local_precise(entry.at)));
-        line.push(' ');
-    }
-    // Colours that the service itself prints are its own affair; what else it may send to a terminal, too.
-    line.push_str(&entry.line);
-    line.push('\n');
-    line
 }
 
 fn tail(text: &str) -> Result<Option<usize>, Error> {
@@ -105,13 +90,18 @@ fn tail(text: &str) -> Result<Option<usize>, Error> {
 }
 
 /// The query as a URL has it. Names of services and numbers need no escapes.
-fn encode(query: &LogQuery) -> String {
-    let LogQuery { services, follow, since, until, tail } = query;
+pub(super) fn encode(query: &LogQuery) -> String {
+    let LogQuery { services, follow, since, until, tail, index } = query;
     let mut parts = vec![format!("follow={follow}")];
     if !services.is_empty() {
         parts.push(format!("services={services}"));
     }
-    let numbers = [("since", *since), ("until", *until), ("tail", tail.map(|n| n as u64))];
+    let numbers = [
+        ("since", *since),
+        ("until", *until),
+        ("tail", tail.map(|n| n as u64)),
+        ("index", index.map(u64::from)),
+    ];
     parts.extend(numbers.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))));
     parts.join("&")
 }

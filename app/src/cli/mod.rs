@@ -13,11 +13,14 @@ mod create;
 mod demo;
 mod demo_app;
 mod down;
+mod dry_run;
 mod edge;
 mod eject;
 mod events;
 mod exec;
 mod export;
+mod foreground;
+mod global;
 mod images;
 mod install;
 mod kill;
@@ -34,6 +37,7 @@ mod restart;
 mod rm;
 mod rollback;
 mod run;
+mod run_keys;
 mod scale;
 mod session;
 mod start;
@@ -46,6 +50,7 @@ mod up;
 mod version;
 mod volumes;
 mod wait;
+mod watch;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -53,6 +58,7 @@ use crate::exit::Exit;
 use crate::render;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+pub use global::{Ansi, GlobalArgs, ProgressWay};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -93,6 +99,7 @@ Act
   attach                 Attach to the streams of a container
   cp                     Copy files in and out of containers
   wait                   Wait until instances have ended
+  watch                  Carry changes of sources into what runs
   rm                     Remove instances that have ended
   run                    Run a one-off copy of a service
   down                   Remove what the stack made
@@ -119,35 +126,6 @@ struct Cli {
     global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Options of all commands. Those that choose the stack stand before the command, as in Compose.
-#[derive(Debug, Args)]
-pub struct GlobalArgs {
-    /// Stack file; may be given several times, later ones are merged over earlier ones
-    #[arg(short, long, value_name = "FILE")]
-    pub file: Vec<PathBuf>,
-    /// Name of the stack [default: `name:` of the file, or the directory]
-    #[arg(short, long, value_name = "NAME")]
-    pub project_name: Option<String>,
-    /// Profile to make active; may be given several times
-    #[arg(long, value_name = "NAME")]
-    pub profile: Vec<String>,
-    /// File of variables instead of `.env`; may be given several times
-    #[arg(long, value_name = "FILE")]
-    pub env_file: Vec<PathBuf>,
-    /// Directory that relative paths of the file mean
-    #[arg(long, value_name = "DIR")]
-    pub project_directory: Option<PathBuf>,
-    /// Where the agent keeps its state
-    #[arg(long, value_name = "DIR", env = "MAINSTAY_STATE_DIR", global = true, hide_env_values = true)]
-    pub state_dir: Option<PathBuf>,
-    /// Print JSON, for programs
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Print less: no progress; names or ids only
-    #[arg(short, long, global = true)]
-    pub quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -185,6 +163,7 @@ enum Command {
     Attach(attach::AttachArgs),
     Cp(cp::CpArgs),
     Wait(wait::WaitArgs),
+    Watch(watch::WatchArgs),
     Rm(rm::RmArgs),
     Run(run::RunArgs),
     Down(down::DownArgs),
@@ -281,6 +260,11 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 }
 
 async fn ask(command: Command, context: &Context) -> Result<Exit, Error> {
+    if context.dry_run
+        && let Some(exit) = Box::pin(dry_run::say(&command, context)).await?
+    {
+        return Ok(exit);
+    }
     // Each is boxed: together they would be one future of the largest's size, many times over.
     match command {
         Command::Up(args) => Box::pin(up::run(args, context)).await,
@@ -314,6 +298,7 @@ async fn ask(command: Command, context: &Context) -> Result<Exit, Error> {
         Command::Exec(args) => Box::pin(exec::run(args, context)).await,
         Command::Attach(args) => Box::pin(attach::run(args, context)).await,
         Command::Cp(args) => Box::pin(cp::run(args, context)).await,
+        Command::Watch(args) => Box::pin(watch::run(args, context)).await,
         Command::Wait(args) => Box::pin(wait::run(args, context)).await,
         Command::Rm(args) => Box::pin(rm::run(args, context)).await,
         Command::Run(args) => Box::pin(run::run(args, context)).await,

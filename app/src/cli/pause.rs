@@ -12,14 +12,14 @@ use mainstay_api::ServicesRequest;
 #[derive(Debug, Args)]
 pub struct PauseArgs {
     /// Only these services; all when none is named
-    services: Vec<String>,
+    pub(super) services: Vec<String>,
 }
 
 /// Let frozen containers go on
 #[derive(Debug, Args)]
 pub struct UnpauseArgs {
     /// Only these services; all when none is named
-    services: Vec<String>,
+    pub(super) services: Vec<String>,
 }
 
 /// Runs `pause`.

@@ -1,12 +1,12 @@
 //! `mainstay plan`.
 
-use super::up::ImageArgs;
+use super::up::{AnewArgs, ImageArgs};
 use crate::context::{Context, service_names};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::render;
 use clap::Args;
-use mainstay_api::PlanView;
+use mainstay_api::{DeployRequest, PlanView};
 
 /// Show what `up` would do, and why
 ///
@@ -17,9 +17,8 @@ pub struct PlanArgs {
     services: Vec<String>,
     #[command(flatten)]
     images: ImageArgs,
-    /// Plan new instances even where nothing changed
-    #[arg(long)]
-    force_recreate: bool,
+    #[command(flatten)]
+    anew: AnewArgs,
     /// Leave out what the services depend on
     #[arg(long)]
     no_deps: bool,
@@ -30,14 +29,20 @@ pub struct PlanArgs {
 /// # Errors
 /// Any.
 pub async fn run(args: PlanArgs, context: &Context) -> Result<Exit, Error> {
-    let PlanArgs { services, images, force_recreate, no_deps } = args;
+    let PlanArgs { services, images, anew, no_deps } = args;
     let stack = context.load(&services)?;
-    let name = stack.name.clone();
-    let mut request = images.request(stack, service_names(&services)?);
-    request.force_recreate = force_recreate;
-    request.no_deps = no_deps;
+    let request = images.request(stack, service_names(&services)?);
+    show(&anew.applied(DeployRequest { no_deps, ..request }), context).await
+}
+
+/// Shows what `request` would do.
+///
+/// # Errors
+/// Any.
+pub async fn show(request: &DeployRequest, context: &Context) -> Result<Exit, Error> {
+    let name = request.stack.name.clone();
     let client = context.agent().await?;
-    let plan: PlanView = client.post(&format!("/v1/stacks/{name}/plan"), &request).await?;
+    let plan: PlanView = client.post(&format!("/v1/stacks/{name}/plan"), request).await?;
     if context.json {
         context.print_json(&plan)?;
     } else {

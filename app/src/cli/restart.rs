@@ -13,10 +13,13 @@ use mainstay_api::ServicesRequest;
 #[derive(Debug, Args)]
 pub struct RestartArgs {
     /// Only these services; all when none is named
-    services: Vec<String>,
+    pub(super) services: Vec<String>,
     /// Seconds that an instance may take to stop, over what the file says
     #[arg(short, long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Accepted: only what is named is restarted
+    #[arg(long)]
+    no_deps: bool,
 }
 
 /// Runs the command.

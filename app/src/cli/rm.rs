@@ -14,7 +14,7 @@ use std::io::{BufRead, IsTerminal};
 #[derive(Debug, Args)]
 pub struct RmArgs {
     /// Only of these services; of all when none is named
-    services: Vec<String>,
+    pub(super) services: Vec<String>,
     /// Do not ask
     #[arg(short, long)]
     force: bool,

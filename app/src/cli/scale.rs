@@ -18,11 +18,17 @@ pub struct ScaleArgs {
     no_deps: bool,
 }
 
+impl ScaleArgs {
+    /// As the `up` that it is.
+    pub fn as_up(&self) -> UpArgs {
+        UpArgs::scaling(self.replicas.clone(), self.no_deps)
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Any.
 pub async fn run(args: ScaleArgs, context: &Context) -> Result<Exit, Error> {
-    let ScaleArgs { replicas, no_deps } = args;
-    up::run(UpArgs::scaling(replicas, no_deps), context).await
+    up::run(args.as_up(), context).await
 }

@@ -44,17 +44,45 @@ impl Drop for Raw {
     }
 }
 
+/// Keys that, typed one after the other, let go of what runs elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys(Vec<u8>);
+
+/// `ctrl-p,ctrl-q` and the like (docs.docker.com, `docker attach`, "Override the detach sequence").
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn keys(text: &str) -> Result<Keys, String> {
+    let one = |key: &str| {
+        let refuse = || format!("`{key}` is no key: expected a letter, or ctrl- and one of a-z @ [ \\ ] ^ _");
+        match (key.as_bytes(), key.strip_prefix("ctrl-").map(str::as_bytes)) {
+            ([letter], _) if letter.is_ascii_graphic() => Ok(*letter),
+            (_, Some([letter @ (b'a'..=b'z')])) => Ok(letter - b'a' + 1),
+            (_, Some([sign @ (b'@' | b'['..=b'_')])) => Ok(sign - b'@'),
+            _ => Err(refuse()),
+        }
+    };
+    text.split(',').filter(|key| !key.is_empty()).map(one).collect::<Result<_, _>>().map(Keys)
+}
+
 /// How our standard streams take part.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Session {
     with_terminal: bool,
     with_input: bool,
+    detached_by: Keys,
 }
 
 impl Session {
     /// With a terminal in raw mode, and with standard input.
     pub fn new(with_terminal: bool, with_input: bool) -> Self {
-        Self { with_terminal, with_input }
+        Self { with_terminal, with_input, detached_by: Keys::default() }
+    }
+
+    /// Where there is a terminal, these keys end the session and leave running what it was with.
+    #[must_use]
+    pub fn detached_by(self, keys: Keys) -> Self {
+        Self { detached_by: if self.with_terminal { keys } else { Keys::default() }, ..self }
     }
 
     /// Passes frames both ways until the command ends; its status.
@@ -69,8 +97,12 @@ impl Session {
         let raw = if self.with_terminal { Some(Raw::set().map_err(Error::Terminal)?) } else { None };
         let resized = signal(SignalKind::window_change()).map_err(Error::Terminal)?;
         let input = if self.with_input { Some(read_input()) } else { None };
-        let sending = tokio::spawn(send(to, input, self.with_terminal.then_some(resized)));
-        let end = receive(&mut from).await;
+        let sending = send(to, input, self.with_terminal.then_some(resized), self.detached_by);
+        let mut sending = tokio::spawn(sending);
+        let end = tokio::select! {
+            end = receive(&mut from) => end,
+            Ok(Sent::Detached) = &mut sending => Ok(Exit::Done),
+        };
         sending.abort();
         drop(raw);
         end
@@ -93,14 +125,26 @@ fn read_input() -> mpsc::Receiver<Bytes> {
     receiver
 }
 
+/// Why nothing more is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// The user let go.
+    Detached,
+    /// The connection is gone; whoever reads from it says why.
+    Broken,
+}
+
 async fn send(
     mut to: impl AsyncWrite + Unpin,
     mut input: Option<mpsc::Receiver<Bytes>>,
     mut resized: Option<Signal>,
-) -> io::Result<()> {
+    keys: Keys,
+) -> Sent {
+    let mut typed = 0;
     loop {
         let frame = tokio::select! {
             chunk = next_input(&mut input) => match chunk {
+                Some(chunk) if keys.typed_in(&chunk, &mut typed) => return Sent::Detached,
                 Some(chunk) if !chunk.is_empty() => Frame::Stdin(chunk),
                 _ => {
                     input = None;
@@ -112,7 +156,29 @@ async fn send(
                 None => continue,
             },
         };
-        frame::write(&mut to, &frame).await?;
+        if frame::write(&mut to, &frame).await.is_err() {
+            return Sent::Broken;
+        }
+    }
+}
+
+impl Keys {
+    /// Whether `chunk` completes the sequence, of which `typed` keys have been seen so far. Unlike with Docker, keys that
+    /// begin it are passed on at once.
+    fn typed_in(&self, chunk: &[u8], typed: &mut usize) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        for byte in chunk {
+            *typed = match self.0.get(*typed) {
+                Some(key) if key == byte => *typed + 1,
+                _ => usize::from(self.0.first() == Some(byte)),
+            };
+            if *typed == self.0.len() {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -170,6 +236,20 @@ mod tests {
         frame::write(&mut theirs, &Frame::Exit(42)).await.unwrap();
         assert_eq!(Session::new(false, false).run(ours).await.unwrap(), Exit::Command(42));
         assert_eq!(shell_status(-9), 137);
+    }
+
+    #[test]
+    fn keys_that_let_go_are_seen_across_chunks() {
+        let sequence = keys("ctrl-p,ctrl-q").unwrap();
+        assert_eq!(sequence, Keys(vec![16, 17]));
+        assert_eq!(keys("ctrl-[,a").unwrap(), Keys(vec![27, b'a']));
+        assert!(keys("ctrl-1").is_err() && keys("ab").is_err());
+        let mut typed = 0;
+        assert!(!sequence.typed_in(&[b'x', 16], &mut typed));
+        assert!(sequence.typed_in(&[17], &mut typed));
+        let mut typed = 0;
+        assert!(!sequence.typed_in(&[16, b'x', 17, 16], &mut typed) && typed == 1);
+        assert!(!Keys::default().typed_in(b"x", &mut 0));
     }
 
     #[tokio::test]

@@ -3,9 +3,10 @@
 use crate::context::{Context, service_names};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::follow::{Interrupt, follow};
+use crate::follow::{Following, Interrupt, follow_as};
 use clap::Args;
 use mainstay_api::ServicesRequest;
+use std::time::Duration;
 
 /// Start services that were stopped
 ///
@@ -13,7 +14,13 @@ use mainstay_api::ServicesRequest;
 #[derive(Debug, Args)]
 pub struct StartArgs {
     /// Only these services; all when none is named
-    services: Vec<String>,
+    pub(super) services: Vec<String>,
+    /// Accepted: `start` always waits until the services are ready
+    #[arg(long)]
+    wait: bool,
+    /// Seconds to wait at most
+    #[arg(long, value_name = "SECONDS")]
+    wait_timeout: Option<u64>,
 }
 
 /// Runs the command.
@@ -25,5 +32,7 @@ pub async fn run(args: StartArgs, context: &Context) -> Result<Exit, Error> {
     let stack = context.stack_name(&client).await?;
     let request = ServicesRequest { services: service_names(&args.services)?, timeout: None };
     let lines = client.post_lines(&format!("/v1/stacks/{stack}/start"), &request).await?;
-    follow(context, &client, &stack, lines, Interrupt::Detach).await
+    let timeout = args.wait_timeout.map(Duration::from_secs);
+    let how = Following { timeout, ..Following::new(Interrupt::Detach) };
+    follow_as(context, &client, &stack, lines, how, |_| {}).await
 }

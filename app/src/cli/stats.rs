@@ -3,9 +3,10 @@
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::render::format::{Format, Row};
 use crate::render::table::{Cell, Table};
 use crate::render::words;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use mainstay_api::{InstanceView, StackView};
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -30,15 +31,9 @@ pub struct StatsArgs {
     /// Do not shorten ids; here they never are
     #[arg(long, hide = true)]
     no_trunc: bool,
-    /// How to print
-    #[arg(long, value_enum, default_value = "table")]
+    /// How to print: table, json, or a template such as '{{.Name}}'
+    #[arg(long, default_value = "table")]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Table,
-    Json,
 }
 
 /// Runs the command.
@@ -55,8 +50,11 @@ pub async fn run(args: StatsArgs, context: &Context) -> Result<Exit, Error> {
         let services = view.services.iter().filter(|s| named(s.name.as_str()));
         let shown = |i: &&InstanceView| args.all || i.state == "running";
         let instances: Vec<&InstanceView> = services.flat_map(|s| &s.instances).filter(shown).collect();
-        if context.json || args.format == Format::Json {
+        if context.json {
             context.print_json_line(&instances)?;
+        } else if args.format != Format::Table {
+            let rows: Vec<Row> = instances.iter().map(|i| row(i)).collect();
+            context.print_rows(&args.format, &rows, &FIELDS)?;
         } else {
             let clear = if args.no_stream || !std::io::stdout().is_terminal() { "" } else { HOME };
             context.print(&format!("{clear}{}", table(&instances)))?;
@@ -71,13 +69,33 @@ pub async fn run(args: StatsArgs, context: &Context) -> Result<Exit, Error> {
     }
 }
 
-fn table(instances: &[&InstanceView]) -> String {
-    let mut table =
-        Table::new(&["NAME", ">CPU %", "MEM USAGE / LIMIT", ">MEM %", "NET I/O", "BLOCK I/O", ">PIDS"]);
-    let pair = |both: Option<(u64, u64)>| {
-        both.map(|(a, b)| format!("{} / {}", words::bytes(a), words::bytes(b))).unwrap_or_default()
-    };
-    for instance in instances {
+/// What a template may name.
+const FIELDS: [&str; 9] =
+    ["ID", "Container", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs"];
+
+fn row(instance: &InstanceView) -> Row {
+    let Shown { name, cpu, memory, share, network, block, pids } = Shown::of(instance);
+    let id = instance.handle.get(..12).unwrap_or(&instance.handle).to_owned();
+    let values = [id.clone(), id, name, cpu, memory, share, network, block, pids];
+    FIELDS.iter().zip(values).map(|(field, value)| ((*field).to_owned(), value.into())).collect()
+}
+
+/// The readings of one instance, in words.
+struct Shown {
+    name: String,
+    cpu: String,
+    memory: String,
+    share: String,
+    network: String,
+    block: String,
+    pids: String,
+}
+
+impl Shown {
+    fn of(instance: &InstanceView) -> Self {
+        let pair = |both: Option<(u64, u64)>| {
+            both.map(|(a, b)| format!("{} / {}", words::bytes(a), words::bytes(b))).unwrap_or_default()
+        };
         let memory = instance.memory.map(words::bytes).unwrap_or_default();
         let limit = instance.memory_limit.map(|limit| format!(" / {}", words::bytes(limit)));
         let share = match (instance.memory, instance.memory_limit) {
@@ -86,15 +104,24 @@ fn table(instances: &[&InstanceView]) -> String {
             (Some(used), Some(limit)) if limit > 0 => format!("{:.2}%", 100.0 * used as f64 / limit as f64),
             _ => String::new(),
         };
-        table.row([
-            Cell::new(instance.name.as_str()),
-            Cell::new(instance.cpu_percent.map(|cpu| format!("{cpu:.2}%")).unwrap_or_default()),
-            Cell::new(memory + &limit.unwrap_or_default()),
-            Cell::new(share),
-            Cell::new(pair(instance.network)),
-            Cell::new(pair(instance.block)),
-            Cell::new(instance.pids.map(|pids| pids.to_string()).unwrap_or_default()),
-        ]);
+        Self {
+            name: instance.name.clone(),
+            cpu: instance.cpu_percent.map(|cpu| format!("{cpu:.2}%")).unwrap_or_default(),
+            memory: memory + &limit.unwrap_or_default(),
+            share,
+            network: pair(instance.network),
+            block: pair(instance.block),
+            pids: instance.pids.map(|pids| pids.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+fn table(instances: &[&InstanceView]) -> String {
+    let mut table =
+        Table::new(&["NAME", ">CPU %", "MEM USAGE / LIMIT", ">MEM %", "NET I/O", "BLOCK I/O", ">PIDS"]);
+    for instance in instances {
+        let Shown { name, cpu, memory, share, network, block, pids } = Shown::of(instance);
+        table.row([name, cpu, memory, share, network, block, pids].map(Cell::new));
     }
     table.render(None)
 }

@@ -13,7 +13,7 @@ use mainstay_api::ServicesRequest;
 #[derive(Debug, Args)]
 pub struct StopArgs {
     /// Only these services; all when none is named
-    services: Vec<String>,
+    pub(super) services: Vec<String>,
     /// Seconds that an instance may take to stop, over what the file says
     #[arg(short, long, value_name = "SECONDS")]
     timeout: Option<u64>,

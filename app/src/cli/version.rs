@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::render::format::{self, Format};
 use clap::Args;
 use mainstay_api::AgentInfo;
 use serde_json::json;
@@ -13,6 +14,9 @@ pub struct VersionArgs {
     /// The number alone
     #[arg(long)]
     short: bool,
+    /// How to print: pretty or json
+    #[arg(short, long, value_parser = format::plain, default_value = "pretty")]
+    format: Format,
 }
 
 /// Runs the command.
@@ -23,6 +27,10 @@ pub async fn run(args: VersionArgs, context: &Context) -> Result<Exit, Error> {
     let version = env!("CARGO_PKG_VERSION");
     if args.short {
         context.print(&format!("{version}\n"))?;
+        return Ok(Exit::Done);
+    }
+    if args.format == Format::Json {
+        context.print_json_line(&json!({ "version": version }))?;
         return Ok(Exit::Done);
     }
     // An agent that does not run has no version.

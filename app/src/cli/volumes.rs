@@ -3,22 +3,17 @@
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::render::format::{Format, Row};
 use crate::render::table::{Cell, Table};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use mainstay_api::VolumeView;
 
 /// List the volumes of the stack
 #[derive(Debug, Args)]
 pub struct VolumesArgs {
-    /// How to print
-    #[arg(long, value_enum, default_value = "table")]
+    /// How to print: table, json, or a template such as '{{.Name}}'
+    #[arg(long, default_value = "table")]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Table,
-    Json,
 }
 
 /// Runs the command.
@@ -29,10 +24,13 @@ pub async fn run(args: VolumesArgs, context: &Context) -> Result<Exit, Error> {
     let client = context.known_agent().await?;
     let stack = context.stack_name(&client).await?;
     let views: Vec<VolumeView> = client.get(&format!("/v1/stacks/{stack}/volumes")).await?;
-    if context.json || args.format == Format::Json {
+    if context.json {
         context.print_json(&views)?;
     } else if context.quiet {
         return context.print_names(&views.into_iter().map(|view| view.name).collect::<Vec<_>>());
+    } else if args.format != Format::Table {
+        let rows: Vec<Row> = views.iter().map(row).collect();
+        context.print_rows(&args.format, &rows, &FIELDS)?;
     } else {
         let mut table = Table::new(&["DRIVER", "NAME", "KEY", "MOUNTPOINT"]);
         for view in views {
@@ -41,4 +39,13 @@ pub async fn run(args: VolumesArgs, context: &Context) -> Result<Exit, Error> {
         context.print(&table.render(None))?;
     }
     Ok(Exit::Done)
+}
+
+/// What a template may name.
+const FIELDS: [&str; 4] = ["Name", "Driver", "Mountpoint", "Labels"];
+
+fn row(view: &VolumeView) -> Row {
+    let labels = format!("com.docker.compose.volume={}", view.key);
+    let values = [&view.name, &view.driver, &view.mountpoint, &labels];
+    FIELDS.iter().zip(values).map(|(field, value)| ((*field).to_owned(), value.as_str().into())).collect()
 }

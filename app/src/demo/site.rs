@@ -4,7 +4,7 @@ use super::sweep;
 use crate::agent_start::Started;
 use crate::context::Context;
 use crate::error::Error;
-use mainstay_api::{Client, DeployRequest, DownRequest, Lines, Progress, PullWish, StackView};
+use mainstay_api::{Client, DeployRequest, DownRequest, Lines, Progress, PullWish, Recreate, StackView};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -105,7 +105,8 @@ impl Site {
             build: false,
             no_build: false,
             pull: PullWish::Policy,
-            force_recreate: false,
+            recreate: Recreate::Changed,
+            recreate_dependencies: false,
             refuse_if_busy: false,
         };
         Ok(self.client.post_lines(&format!("/v1/stacks/{NAME}/deploy"), &request).await?)

@@ -2,7 +2,9 @@
 
 pub mod diagnostic;
 pub mod error;
+pub mod format;
 pub mod live;
+pub mod log_line;
 pub mod parity;
 pub mod plan;
 pub mod progress;

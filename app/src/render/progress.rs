@@ -31,9 +31,9 @@ enum Way {
 }
 
 impl Report {
-    /// A report for the output of `context`.
-    pub fn new(context: &Context) -> Self {
-        let way = match (context.json, context.quiet, context.terminal.live) {
+    /// A report for the output of `context`; with `plain` in lines only.
+    pub fn new(context: &Context, plain: bool) -> Self {
+        let way = match (context.json, context.quiet, context.terminal.live && !plain) {
             (true, _, _) => Way::Json,
             (_, true, _) => Way::Quiet,
             (_, _, true) => Way::Live { region: Live::default(), rows: Rows::default(), tick: 0 },
@@ -178,7 +178,7 @@ fn plain(line: &Progress, stack: &str) -> Option<String> {
             StepState::Done | StepState::Cached => return None,
         },
         Progress::Instance { state, .. } if state == "created" => return None,
-        Progress::Instance { instance, state } => format!("{instance} {}", tame(state)),
+        Progress::Instance { instance, state, .. } => format!("{instance} {}", tame(state)),
         Progress::Job { service, line } => {
             format!("{} {}", paint(style::of_service(service.as_str()), format!("{service} |")), tame(line))
         }

@@ -26,10 +26,10 @@ fn a_mistyped_command_gets_a_suggestion() {
 
 #[test]
 fn what_only_compose_has_is_answered_with_a_way() {
-    let ran = Sandbox::new("").run(&["watch"]);
+    let ran = Sandbox::new("").run(&["publish"]);
     assert_eq!(ran.status, 2);
     assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
-    assert!(ran.err.contains("mainstay up --build"), "{}", ran.err);
+    assert!(ran.err.contains("docker-compose publish"), "{}", ran.err);
 }
 
 #[test]

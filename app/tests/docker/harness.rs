@@ -123,6 +123,14 @@ impl Site {
         text
     }
 
+    /// What the Engine's own API answers to a request of this method and path.
+    pub fn engine(&self, method: &str, path: &str) -> String {
+        let socket = self.docker_host.trim_start_matches("unix://");
+        let address = format!("http://docker{path}");
+        let mut curl = Command::new("curl");
+        both(&curl.args(["-sS", "-X", method, "--unix-socket", socket, &address]).output().unwrap()).1
+    }
+
     /// How many containers the stack has; `None` when one went while they were listed.
     pub fn containers(&self) -> Option<usize> {
         let program = std::env::var("MAINSTAY_TEST_COMPOSE").unwrap_or_else(|_| "docker-compose".into());

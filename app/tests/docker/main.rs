@@ -5,6 +5,7 @@ mod adopt;
 mod commands;
 mod crash;
 mod eject;
+mod flags;
 mod harness;
 mod hooks;
 mod inspect;
@@ -14,6 +15,7 @@ mod posthub;
 mod redeploy;
 mod refused;
 mod registry;
+mod watch;
 mod way_out;
 
 /// Makes one test per Engine of each `fn name(site: &mut Site)`.

@@ -5,7 +5,7 @@
 use crate::stack::StackHandle;
 use crate::waiters::{Until, Waiter, done, failed};
 use crate::{Agent, Error, clock, crash, images, observe, outside, preflight, preview};
-use mainstay_api::{DeployRequest, DownRequest, Outcome, Progress, RollbackRequest};
+use mainstay_api::{DeployRequest, DownRequest, Outcome, Progress, Recreate, RollbackRequest};
 use mainstay_host::journal::ReleaseStatus;
 use mainstay_model::{Instance, Release, ReleaseNumber, Service, ServiceName, Stack, Transition};
 use mainstay_plan::{Blueprint, subset};
@@ -153,9 +153,7 @@ async fn begin(
     seen(stack).await?;
     let current = current(agent, stack).await?;
     request.stack = wanted(current.as_ref(), &request)?;
-    if request.force_recreate {
-        mark_as_new(&mut request);
-    }
+    mark_as_new(&mut request)?;
     let sight = observe::before(agent, stack, &request.stack).await;
     preflight::check(agent, &request.stack, &sight.observed).await?;
     outside::provide(agent, &mut request.stack, progress).await?;
@@ -223,9 +221,7 @@ async fn begin_create(
     if idle.is_empty() {
         return Ok(Some(done(current.map(|r| r.number), "nothing to make: everything runs".into())));
     }
-    if request.force_recreate {
-        mark_as_new(&mut request);
-    }
+    mark_as_new(&mut request)?;
     request.stack = wanted(current.as_ref(), &request)?;
     preflight::check(agent, &request.stack, &sight.observed).await?;
     outside::provide(agent, &mut request.stack, progress).await?;
@@ -313,8 +309,16 @@ pub(crate) async fn current(agent: &Agent, stack: &StackHandle) -> Result<Option
 pub(crate) fn wanted(current: Option<&Release>, request: &DeployRequest) -> Result<Stack, Error> {
     let services: BTreeSet<_> = request.services.iter().cloned().collect();
     let name = request.stack.name.clone();
-    subset(current.map(|r| &r.stack), &request.stack, &services, !request.no_deps)
-        .map_err(|unknown| Error::NoService { stack: name, service: unknown.0 })
+    let mut stack = subset(current.map(|r| &r.stack), &request.stack, &services, !request.no_deps)
+        .map_err(|unknown| Error::NoService { stack: name, service: unknown.0 })?;
+    if let (Recreate::Never, Some(current)) = (request.recreate, current) {
+        for (name, service) in &mut stack.services {
+            if let Some(there) = current.stack.services.get(name) {
+                *service = Service { replicas: service.replicas, ..there.clone() };
+            }
+        }
+    }
+    Ok(stack)
 }
 
 /// Services whose image is looked for: the named ones and what they need, or all.
@@ -328,13 +332,27 @@ pub(crate) fn chosen<'r>(current: Option<&Release>, request: &'r DeployRequest) 
 }
 
 /// A label makes new instances out of unchanged definitions.
-fn mark_as_new(request: &mut DeployRequest) {
-    let stamp = clock::now().0.to_string();
+pub(crate) fn mark_as_new(request: &mut DeployRequest) -> Result<(), Error> {
     let named: BTreeSet<_> = request.services.iter().cloned().collect();
-    for service in request.stack.services.values_mut().filter(|s| named.is_empty() || named.contains(&s.name))
-    {
+    let all: BTreeSet<_> = request.stack.services.keys().cloned().collect();
+    let named_or_all = if named.is_empty() { &all } else { &named };
+    let mut anew = match request.recreate {
+        Recreate::All => named_or_all.clone(),
+        Recreate::Changed | Recreate::Never => BTreeSet::new(),
+    };
+    if request.recreate_dependencies {
+        // Where all are meant, those that others depend on.
+        let dependants = named_or_all.iter().filter_map(|name| request.stack.services.get(name));
+        let direct: Vec<_> = dependants.flat_map(|s| s.depends_on.keys().cloned()).collect();
+        let below = mainstay_plan::with_dependencies(&request.stack, direct)
+            .map_err(|unknown| Error::NoService { stack: request.stack.name.clone(), service: unknown.0 })?;
+        anew.extend(below.into_iter().filter(|name| !named.contains(name)));
+    }
+    let stamp = clock::now().0.to_string();
+    for service in request.stack.services.values_mut().filter(|s| anew.contains(&s.name)) {
         service.labels.insert("mainstay.recreated".into(), stamp.clone());
     }
+    Ok(())
 }
 
 fn unchanged(

@@ -1,7 +1,7 @@
 //! Images of a stack: built or pulled where needed, and pinned to their ids.
 
 use crate::{Agent, Error};
-use mainstay_api::{DeployRequest, Progress, PullWish, StepState};
+use mainstay_api::{DeployRequest, ImagesRequest, Progress, PullWish, StepState};
 use mainstay_host::docker::{BuildOrder, BuildProgress, Docker, DockerError, StepState as BuildState};
 use mainstay_model::{Build, RuntimeKind, Service, ServiceName, Stack};
 use std::collections::BTreeMap;
@@ -95,7 +95,7 @@ pub(crate) async fn provide(
                 docker.image_id(&image).await?
             }
             (None, Need::Build(_)) => {
-                build(&docker, &request.stack, service, &image, false, progress).await?
+                build(&docker, &request.stack, service, &image, Fresh::default(), progress).await?
             }
         };
         provided.insert(image, id.clone());
@@ -158,13 +158,22 @@ fn transfer(
     }
 }
 
+/// What a build makes anew though it is there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fresh {
+    /// Every layer.
+    pub no_cache: bool,
+    /// Its base images.
+    pub pull_bases: bool,
+}
+
 /// Builds one image with its progress, and gives its id.
 pub(crate) async fn build(
     docker: &Docker,
     stack: &Stack,
     service: &Service,
     tag: &str,
-    no_cache: bool,
+    fresh: Fresh,
     progress: &mpsc::UnboundedSender<Progress>,
 ) -> Result<String, Error> {
     let Some(build) = &service.build else { return Ok(docker.image_id(tag).await?) };
@@ -176,8 +185,8 @@ pub(crate) async fn build(
         build,
         tag,
         platform,
-        no_cache,
-        pull: false,
+        no_cache: fresh.no_cache,
+        pull: fresh.pull_bases,
         secrets: &stack.secrets,
     };
     let news = |event: BuildProgress| {
@@ -214,7 +223,7 @@ pub(crate) async fn of_job(docker: &Docker, stack: &Stack, job: &Service) -> Res
     // Whoever runs it is at a terminal of the job, which is no place for progress.
     let (progress, _) = mpsc::unbounded_channel();
     if job.build.is_some() {
-        return build(docker, stack, job, &image, false, &progress).await;
+        return build(docker, stack, job, &image, Fresh::default(), &progress).await;
     }
     pull(docker, job, &image, &progress).await?;
     Ok(docker.image_id(&image).await?)
@@ -273,25 +282,60 @@ impl Work {
 /// Does `work` on the images of the services that `request` names, or of all; says on how many.
 pub(crate) async fn all(
     docker: &Docker,
-    request: &DeployRequest,
+    request: &ImagesRequest,
     work: Work,
     progress: &mpsc::UnboundedSender<Progress>,
 ) -> Result<usize, Error> {
     let named = |s: &&Service| request.services.is_empty() || request.services.contains(&s.name);
-    let mut done = std::collections::BTreeSet::new();
-    for service in in_build_order(request.stack.services.values().filter(named).collect()) {
+    let concerned = |s: &&Service| {
+        let built = s.build.is_some();
+        let wanted = match work {
+            // What is built and has a name may be in a registry as well.
+            Work::Pull => !built || (s.image.is_some() && !request.ignore_buildable),
+            Work::Build | Work::Push => built,
+        };
+        wanted && s.runtime() == RuntimeKind::Docker
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let mut done = 0;
+    for service in in_build_order(request.stack.services.values().filter(named).filter(concerned).collect()) {
         let image = reference(&request.stack, service);
-        if (work == Work::Pull) == service.build.is_some()
-            || service.runtime() == RuntimeKind::Native
-            || !done.insert(image.clone())
-        {
+        if !seen.insert(image.clone()) {
             continue;
         }
-        match work {
-            Work::Build => drop(build(docker, &request.stack, service, &image, false, progress).await?),
-            Work::Pull => pull(docker, service, &image, progress).await?,
-            Work::Push => docker.push(&image, transfer(service, &image, progress)).await?,
+        match one(docker, request, work, (service, &image), progress).await {
+            Ok(true) => done += 1,
+            Ok(false) => {}
+            Err(error) => {
+                let why = match work {
+                    Work::Pull if service.build.is_some() => "it has to be built",
+                    Work::Pull | Work::Push if request.ignore_failures => "left out",
+                    _ => return Err(error),
+                };
+                // Whoever listened may have gone.
+                let _ = progress.send(Progress::Note { text: format!("{image}: {why}: {}", error.whole()) });
+            }
         }
     }
-    Ok(done.len())
+    Ok(done)
+}
+
+/// Whether anything was to be done about one image, which then is done.
+async fn one(
+    docker: &Docker,
+    request: &ImagesRequest,
+    work: Work,
+    (service, image): (&Service, &str),
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> Result<bool, Error> {
+    match work {
+        Work::Build => {
+            let fresh = Fresh { no_cache: request.no_cache, pull_bases: request.pull_bases };
+            build(docker, &request.stack, service, image, fresh, progress).await?;
+        }
+        Work::Pull if request.missing_only && docker.image_id(image).await.is_ok() => return Ok(false),
+        Work::Pull => pull(docker, service, image, progress).await?,
+        Work::Push => docker.push(image, transfer(service, image, progress)).await?,
+    }
+    Ok(true)
 }

@@ -16,6 +16,7 @@ pub(crate) async fn plan(
 ) -> Result<PlanView, Error> {
     let current = deploy::current(agent, stack).await?;
     request.stack = deploy::wanted(current.as_ref(), &request)?;
+    deploy::mark_as_new(&mut request)?;
     let chosen = deploy::chosen(current.as_ref(), &request);
     let mut steps = Vec::new();
     let mut ids = current.as_ref().map(|r| r.images.clone()).unwrap_or_default();

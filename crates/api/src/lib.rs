@@ -12,8 +12,9 @@ mod view;
 pub use client::{Client, ClientError, Lines, Pieces};
 pub use progress::{Outcome, Progress, StepState};
 pub use request::{
-    AttachRequest, CommandRequest, CommitRequest, CopyQuery, DeployRequest, DownRequest, ExecRequest,
-    InstanceQuery, LogQuery, PortQuery, PullWish, RollbackRequest, ServicesRequest, SignalRequest,
+    AttachRequest, CommandRequest, CommitRequest, CopyQuery, DeployRequest, DownRequest, EventQuery,
+    ExecRequest, ImagesRequest, InstanceQuery, LogQuery, PortQuery, PullWish, Recreate, RemoveImagesRequest,
+    RollbackRequest, RunRequest, ServicesRequest, SignalRequest,
 };
 pub use view::{
     AgentInfo, EngineView, ExitView, ImageView, InstanceView, LogEntry, PathView, PlanView, PlannedStep,

@@ -18,8 +18,13 @@ pub enum Progress {
     Build { service: ServiceName, step: String, state: StepState, line: Option<String> },
     /// A step of the deploy.
     Step { name: String, subject: String, why: String, state: StepState },
-    /// State of one instance changed.
-    Instance { instance: InstanceId, state: String },
+    /// State of one instance changed; with its exit status when it ended.
+    Instance {
+        instance: InstanceId,
+        state: String,
+        #[serde(default)]
+        exit_code: Option<i32>,
+    },
     /// A line that a release job printed.
     Job { service: ServiceName, line: String },
     /// Services that wait, and for what.

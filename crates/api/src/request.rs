@@ -1,7 +1,8 @@
 //! What a command asks for.
 
-use mainstay_model::{ReleaseNumber, ServiceName, Stack};
+use mainstay_model::{Mount, PublishedPort, ReleaseNumber, ServiceName, Stack, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// `POST /v1/stacks/{stack}/deploy` and `…/plan`: move to a release of this stack.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,10 +19,86 @@ pub struct DeployRequest {
     pub no_build: bool,
     /// When to pull images.
     pub pull: PullWish,
-    /// Make new instances even where nothing changed.
-    pub force_recreate: bool,
+    /// Which instances are made anew.
+    #[serde(default)]
+    pub recreate: Recreate,
+    /// Those of what the named services depend on are made anew in any case.
+    #[serde(default)]
+    pub recreate_dependencies: bool,
     /// Refuse, instead of waiting, while another deploy is under way.
     pub refuse_if_busy: bool,
+}
+
+/// Which instances a deploy makes anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recreate {
+    /// Those whose definition or image changed.
+    #[default]
+    Changed,
+    /// All.
+    All,
+    /// None: a service that is there stays as it is.
+    Never,
+}
+
+/// `POST …/pull`, `…/build` and `…/push`: images without a deploy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImagesRequest {
+    /// The stack, resolved.
+    pub stack: Stack,
+    /// Only of these services; of all when empty.
+    pub services: Vec<ServiceName>,
+    /// For `pull`: only images that are not there.
+    #[serde(default)]
+    pub missing_only: bool,
+    /// For `pull`: leave out what can be built.
+    #[serde(default)]
+    pub ignore_buildable: bool,
+    /// For `pull` and `push`: one that fails is told of, and the others go on.
+    #[serde(default)]
+    pub ignore_failures: bool,
+    /// For `build`: take nothing from the cache.
+    #[serde(default)]
+    pub no_cache: bool,
+    /// For `build`: look for newer base images.
+    #[serde(default)]
+    pub pull_bases: bool,
+}
+
+impl ImagesRequest {
+    /// The plain wish, with every option off.
+    pub fn new(stack: Stack, services: Vec<ServiceName>) -> Self {
+        Self {
+            stack,
+            services,
+            missing_only: false,
+            ignore_buildable: false,
+            ignore_failures: false,
+            no_cache: false,
+            pull_bases: false,
+        }
+    }
+}
+
+/// `POST …/images/remove`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveImagesRequest {
+    /// Names of images.
+    pub references: Vec<String>,
+}
+
+/// Query of `GET …/events`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct EventQuery {
+    /// Only events at or after this time.
+    #[serde(default)]
+    pub since: Timestamp,
+    /// Only events before this time.
+    pub until: Option<Timestamp>,
+    /// Go on as things happen.
+    #[serde(default)]
+    pub follow: bool,
 }
 
 /// When images are pulled. `Policy` is what the file says, `missing` by default.
@@ -83,6 +160,8 @@ pub struct LogQuery {
     pub until: Option<u64>,
     /// Only the last so many lines of each instance.
     pub tail: Option<usize>,
+    /// Only of this instance of each service, counted from 1.
+    pub index: Option<u32>,
 }
 
 /// `POST …/exec`: a command inside a running instance. The answer is an upgrade to [`crate::frame`]s.
@@ -96,7 +175,7 @@ pub struct ExecRequest {
     pub command: CommandRequest,
 }
 
-/// How a command runs; also the body of `POST …/run/{service}` (a one-off copy of a service).
+/// How a command runs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CommandRequest {
     /// Program and arguments; for `run`, empty means the service's own command.
@@ -111,21 +190,43 @@ pub struct CommandRequest {
     pub tty: Option<(u16, u16)>,
     /// Forward standard input.
     pub stdin: bool,
-    /// For `run`: another entrypoint, as one program; the service's own when absent.
-    #[serde(default)]
-    pub entrypoint: Option<String>,
-    /// For `run`: name of the copy.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// For `run`: remove the copy when it has ended.
-    #[serde(default)]
-    pub remove: bool,
-    /// For `run`: do not start what the service depends on.
-    #[serde(default)]
-    pub no_deps: bool,
-    /// For `exec`: do not wait for the command; the answer ends once it runs.
+    /// Do not wait for the command; the answer ends once it runs.
     #[serde(default)]
     pub detach: bool,
+    /// For `exec`: with all rights.
+    #[serde(default)]
+    pub privileged: bool,
+}
+
+/// `POST …/run/{service}`: a one-off copy of a service. The answer is an upgrade to [`crate::frame`]s.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RunRequest {
+    /// What runs, in place of the service's own command.
+    pub command: CommandRequest,
+    /// Another entrypoint, as one program; the service's own when absent.
+    pub entrypoint: Option<String>,
+    /// Name of the copy.
+    pub name: Option<String>,
+    /// Remove the copy when it has ended.
+    pub remove: bool,
+    /// The stack of the files, for a service that the release which serves does not have.
+    pub stack: Option<Box<Stack>>,
+    /// Use the image that its name means now, not the one of the release.
+    pub fresh_image: bool,
+    /// Ports to publish.
+    pub ports: Vec<PublishedPort>,
+    /// Publish the service's own ports, too.
+    pub service_ports: bool,
+    /// Answer to the service's names on its networks.
+    pub use_aliases: bool,
+    /// Mounts over the service's own.
+    pub mounts: Vec<Mount>,
+    /// Labels over the service's own.
+    pub labels: BTreeMap<String, String>,
+    /// Capabilities to add.
+    pub cap_add: Vec<String>,
+    /// Capabilities to take away.
+    pub cap_drop: Vec<String>,
 }
 
 /// `POST …/kill`: all services when empty.
@@ -158,7 +259,7 @@ pub struct PortQuery {
 /// Query of `GET …/stat/{service}`, `GET` and `PUT …/files/{service}`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CopyQuery {
-    /// Which of its instances, counted from 1; the first when absent.
+    /// Which of its instances, counted from 1; when absent the first, and for `PUT` every one.
     pub index: Option<u32>,
     /// Path inside the instance: what to read, or the directory to unpack in.
     pub path: String,

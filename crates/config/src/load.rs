@@ -148,7 +148,9 @@ impl<'a> Loader<'a> {
         if !self.skip.consistency {
             cross::references(&tree, &chosen.disabled, &chosen.jobs, &mut self.sink);
         }
-        profiles::drop_unused(&mut tree);
+        if !request.all_resources {
+            profiles::drop_unused(&mut tree);
+        }
         let seen_from = self.working_dir.clone();
         service_files::merge_in(&mut tree, self, &seen_from);
         if self.sink.errors() > 0 {

@@ -22,6 +22,8 @@ pub struct Request {
     pub profiles: Vec<String>,
     /// Services named by the user; their profiles count as active.
     pub services: Vec<String>,
+    /// `--all-resources`: keep networks, volumes, secrets, configs and models that no service uses.
+    pub all_resources: bool,
     /// What is left out. Anything left out leaves no stack, only the project as it stands then.
     pub skip: Skip,
 }

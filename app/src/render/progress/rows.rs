@@ -83,7 +83,7 @@ impl Rows {
                 row.of_instance = false;
                 row.set(*state, text);
             }
-            Progress::Instance { instance, state } => {
+            Progress::Instance { instance, state, .. } => {
                 let row = self.row(Key::Subject(instance.to_string()), instance.to_string());
                 row.of_instance = true;
                 let settled = matches!(state.as_str(), "ready" | "exited (0)");

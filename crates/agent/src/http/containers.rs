@@ -1,5 +1,5 @@
 //! What Compose does to single containers, here to the instances of a service: signals, freezing, processes, ports,
-//! images, removal, waiting.
+//! removal, waiting.
 //!
 //! None of it changes what is wanted: the planner sees what came of it and goes on by its own rules.
 
@@ -7,13 +7,13 @@ use super::answer::{Asked, lines};
 use super::stacks::known;
 use crate::runtimes::Known;
 use crate::stack::StackHandle;
-use crate::{Agent, Error, images};
+use crate::{Agent, Error};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use mainstay_api::{
-    CommitRequest, ExitView, ImageView, InstanceQuery, PortQuery, ProcessesView, ServicesRequest,
-    SignalRequest, VolumeView,
+    CommitRequest, ExitView, InstanceQuery, PortQuery, ProcessesView, ServicesRequest, SignalRequest,
+    VolumeView,
 };
 use mainstay_host::docker::{Commit, Docker};
 use mainstay_model::table::ListenerKind;
@@ -41,7 +41,7 @@ async fn look(agent: &Agent, stack: &StackHandle) -> Result<Vec<Instance>, Error
 }
 
 /// Those of the services named, or all.
-async fn instances(
+pub(super) async fn instances(
     agent: &Agent,
     stack: &StackHandle,
     services: &[ServiceName],
@@ -70,6 +70,13 @@ pub(super) fn chosen(
         false => Error::NoInstance(service.clone()),
     };
     all.nth(nth).cloned().ok_or_else(none)
+}
+
+/// All instances of `service`, running or not.
+pub(super) fn every(stack: &StackHandle, service: &ServiceName) -> Result<Vec<Instance>, Error> {
+    let sight = stack.sight.borrow();
+    let all: Vec<_> = sight.observed.all().filter(|i| i.id.service == *service).cloned().collect();
+    if all.is_empty() { Err(Error::NoInstance(service.clone())) } else { Ok(all) }
 }
 
 /// Its container; what is no container cannot have `what` done to it.
@@ -207,32 +214,6 @@ pub(super) async fn port(
     Ok(Json(docker.published(container(&instance, "port")?, &inside).await?))
 }
 
-pub(super) async fn image_list(
-    State(agent): Shared,
-    Path(name): OfStack,
-    Asked(request): Asked<ServicesRequest>,
-) -> Result<Json<Vec<ImageView>>, Error> {
-    let stack = known(&agent, name)?;
-    let mut views = Vec::new();
-    let containers = instances(&agent, &stack, &request.services).await?;
-    for instance in containers.iter().filter(|i| i.runtime == RuntimeKind::Docker) {
-        let docker = agent.runtimes.docker().await?;
-        let (reference, id) = docker.image_of(&instance.handle).await?;
-        // Its image may have been removed under a container that lives on.
-        let info = docker.image(&id).await.ok();
-        views.push(ImageView {
-            service: instance.id.service.clone(),
-            container: instance.name.clone(),
-            reference,
-            size: info.as_ref().map(|info| info.size),
-            created: info.as_ref().and_then(|info| info.created),
-            platform: info.map(|info| info.platform).unwrap_or_default(),
-            id,
-        });
-    }
-    Ok(Json(views))
-}
-
 pub(super) async fn volume_list(
     State(agent): Shared,
     Path(name): OfStack,
@@ -317,13 +298,4 @@ pub(super) async fn export(
 
 async fn docker(agent: &Agent) -> Result<Docker, Error> {
     agent.runtimes.docker().await
-}
-
-/// Pushes the images of the services that are built, or named.
-pub(super) async fn push(
-    State(agent): Shared,
-    Path(_): OfStack,
-    Asked(request): Asked<mainstay_api::DeployRequest>,
-) -> Result<Response, Error> {
-    super::stacks::image_work(agent, request, images::Work::Push).await
 }

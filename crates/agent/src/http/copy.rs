@@ -1,6 +1,6 @@
 //! Files in and out of an instance, as tar archives.
 
-use super::containers::{chosen, container};
+use super::containers::{chosen, container, every};
 use super::stacks::known;
 use crate::{Agent, Error};
 use axum::Json;
@@ -9,6 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::join_all;
 use futures_util::stream;
 use http_body_util::BodyExt;
 use mainstay_api::{CopyQuery, PathView};
@@ -51,18 +52,29 @@ pub(super) async fn into(
     Query(query): Query<CopyQuery>,
     mut body: Body,
 ) -> Result<Json<bool>, Error> {
-    let instance = chosen(&known(&agent, name)?, &service, query.index, false)?;
+    let stack = known(&agent, name)?;
+    let instances = match query.index {
+        Some(_) => vec![chosen(&stack, &service, query.index, false)?],
+        None => every(&stack, &service)?,
+    };
     let docker = agent.runtimes.docker().await?;
-    let (pieces, archive) = mpsc::channel::<io::Result<Bytes>>(AHEAD);
+    let mut writers = Vec::new();
+    let mut copies = Vec::new();
+    for instance in &instances {
+        let (pieces, archive) = mpsc::channel::<io::Result<Bytes>>(AHEAD);
+        writers.push(pieces);
+        copies.push(docker.copy_in(container(instance, "cp")?, &query.path, query.archive, archive));
+    }
     tokio::spawn(async move {
         while let Some(frame) = body.frame().await {
-            let piece = frame.map(|frame| frame.into_data().unwrap_or_default()).map_err(io::Error::other);
-            if pieces.send(piece).await.is_err() {
-                return;
+            let piece = frame.map(|frame| frame.into_data().unwrap_or_default()).map_err(|e| e.to_string());
+            for writer in &writers {
+                // One that failed reads no more, and says why below.
+                let _ = writer.send(piece.clone().map_err(io::Error::other)).await;
             }
         }
     });
-    docker.copy_in(container(&instance, "cp")?, &query.path, query.archive, archive).await?;
+    join_all(copies).await.into_iter().collect::<Result<Vec<()>, _>>()?;
     Ok(Json(true))
 }
 

@@ -1,8 +1,8 @@
-//! `exec`, `run` and `attach`: a command's streams as frames over an upgraded connection.
+//! `exec` and `attach`: a command's streams as frames over an upgraded connection.
 
 use super::containers::{chosen, container};
 use crate::runtimes::Runtimes;
-use crate::{Agent, Error, deploy};
+use crate::{Agent, Error};
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use mainstay_api::frame::{self, Frame};
 use mainstay_api::{AttachRequest, CommandRequest, ExecRequest};
-use mainstay_host::docker::{self, Docker, OneOff, Output};
+use mainstay_host::docker::{self, Docker, Output};
 use mainstay_host::native::{self, Stream};
 use mainstay_model::{Instance, RuntimeKind, Secret, ServiceName, StackName};
 use std::collections::BTreeMap;
@@ -45,46 +45,7 @@ pub(super) async fn exec(
     Ok(switching())
 }
 
-pub(super) async fn run(
-    State(agent): State<Arc<Agent>>,
-    Path((name, service)): Path<(StackName, ServiceName)>,
-    request: Request,
-) -> Result<Response, Error> {
-    let stack = agent.known(&name).ok_or_else(|| Error::NoStack(name.clone()))?;
-    let (upgrade, command) = split::<CommandRequest>(request).await?;
-    let current = deploy::current(&agent, &stack).await?.ok_or_else(|| Error::NoStack(name.clone()))?;
-    let missing = || Error::NoService { stack: name.clone(), service: service.clone() };
-    let stated = current.stack.services.get(&service).or_else(|| current.stack.jobs.get(&service));
-    let mut alone = stated.cloned().ok_or_else(missing)?;
-    if alone.runtime() == RuntimeKind::Native {
-        let why = "`run` needs a container; for a native service use `exec`, or run its command yourself"
-            .to_owned();
-        return Err(Error::Service { service, why });
-    }
-    adapt(&mut alone, &command);
-    let docker = agent.runtimes.docker().await?;
-    let image = match current.images.get(&service) {
-        Some(image) => image.clone(),
-        None => crate::images::of_job(&docker, &current.stack, &alone).await?,
-    };
-    let made_up = || format!("{name}-{service}-run-{:x}", crate::clock::now().0);
-    let one_off_name = command.name.clone().unwrap_or_else(made_up);
-    let one_off = OneOff { stack: &current.stack, service: &alone, name: &one_off_name, image: &image };
-    let attached = docker.attach_one_off(&one_off).await?;
-    let wires = Wires::start(upgrade);
-    tokio::spawn(async move {
-        let container = attached.container.clone();
-        let mut ended = one_off_to_end(&docker, attached, wires.input, &wires.output).await;
-        if command.remove || ended.is_err() {
-            let removed = docker.remove(&container).await;
-            ended = ended.and_then(|code| removed.map(|()| code).map_err(Error::from));
-        }
-        finish(&wires.output, ended).await;
-    });
-    Ok(switching())
-}
-
-async fn split<T: serde::de::DeserializeOwned>(
+pub(super) async fn split<T: serde::de::DeserializeOwned>(
     mut request: Request,
 ) -> Result<(hyper::upgrade::OnUpgrade, T), Error> {
     let upgrade = hyper::upgrade::on(&mut request);
@@ -93,19 +54,19 @@ async fn split<T: serde::de::DeserializeOwned>(
     Ok((upgrade, parsed))
 }
 
-fn switching() -> Response {
+pub(super) fn switching() -> Response {
     let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, frame::PROTOCOL)];
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
 /// The connection as two channels of frames.
-struct Wires {
-    input: mpsc::Receiver<Frame>,
-    output: mpsc::Sender<Frame>,
+pub(super) struct Wires {
+    pub input: mpsc::Receiver<Frame>,
+    pub output: mpsc::Sender<Frame>,
 }
 
 impl Wires {
-    fn start(upgrade: hyper::upgrade::OnUpgrade) -> Self {
+    pub fn start(upgrade: hyper::upgrade::OnUpgrade) -> Self {
         let (typed, input) = mpsc::channel(AHEAD);
         let (output, printed) = mpsc::channel(AHEAD);
         tokio::spawn(async move {
@@ -140,7 +101,7 @@ async fn write_frames(mut to: impl AsyncWrite + Unpin, mut from: mpsc::Receiver<
     let _ = tokio::io::AsyncWriteExt::shutdown(&mut to).await;
 }
 
-async fn finish(output: &mpsc::Sender<Frame>, ended: Result<i32, Error>) {
+pub(super) async fn finish(output: &mpsc::Sender<Frame>, ended: Result<i32, Error>) {
     let last = ended.map_or_else(|error| Frame::Error(error.whole()), Frame::Exit);
     // Whoever listened may have gone.
     let _ = output.send(last).await;
@@ -186,7 +147,7 @@ async fn in_container(
         user: command.user.clone(),
         workdir: command.workdir.clone(),
         stdin: command.stdin,
-        privileged: false,
+        privileged: command.privileged,
     };
     let docker::ExecSession { id, input: stdin, output: printed } = docker.exec(container, &request).await?;
     if let Some((rows, columns)) = command.tty {
@@ -198,7 +159,7 @@ async fn in_container(
 
 /// Whose terminal is resized with ours.
 #[derive(Clone, Copy)]
-enum Window<'a> {
+pub(super) enum Window<'a> {
     Command(&'a str),
     Container(&'a str),
 }
@@ -214,7 +175,7 @@ impl Window<'_> {
 }
 
 /// Passes what is typed in and what is printed out, until the output ends or nobody listens to it any more.
-async fn relay(
+pub(super) async fn relay(
     docker: &Docker,
     window: Window<'_>,
     (stdin, mut printed): (docker::ExecInput, docker::ExecOutput),
@@ -284,19 +245,6 @@ async fn in_process(
     }
 }
 
-/// Runs an attached container to its end.
-async fn one_off_to_end(
-    docker: &Docker,
-    attached: docker::Attached,
-    mut input: mpsc::Receiver<Frame>,
-    output: &mpsc::Sender<Frame>,
-) -> Result<i32, Error> {
-    let docker::Attached { container, input: stdin, output: printed } = attached;
-    docker.start(&container).await?;
-    relay(docker, Window::Container(&container), (stdin, printed), &mut input, output).await?;
-    Ok(docker.wait(&container).await?)
-}
-
 /// The streams of an instance that runs. Whoever lets go leaves it running.
 pub(super) async fn attach(
     State(agent): State<Arc<Agent>>,
@@ -330,24 +278,7 @@ fn printed_frame(stderr: bool, bytes: Bytes) -> Frame {
 }
 
 /// `NAME=value` pairs of the request.
-fn variables(command: &CommandRequest) -> BTreeMap<String, Secret> {
+pub(super) fn variables(command: &CommandRequest) -> BTreeMap<String, Secret> {
     let pairs = command.env.iter().filter_map(|pair| pair.split_once('='));
     pairs.map(|(name, value)| (name.to_owned(), Secret::new(value))).collect()
-}
-
-/// The service as `run` wants it.
-fn adapt(service: &mut mainstay_model::Service, command: &CommandRequest) {
-    if !command.argv.is_empty() {
-        service.command = Some(command.argv.clone());
-    }
-    if let Some(program) = &command.entrypoint {
-        service.entrypoint = Some(vec![program.clone()]);
-        // As with Docker, another entrypoint does away with the command that belonged to the old one.
-        service.command = Some(command.argv.clone());
-    }
-    service.environment.extend(variables(command));
-    service.user = command.user.clone().or(service.user.take());
-    service.working_dir = command.workdir.clone().or(service.working_dir.take());
-    service.tty = command.tty.is_some();
-    service.stdin_open = command.stdin;
 }

@@ -7,7 +7,7 @@ use axum::response::Response;
 use mainstay_api::{LogEntry, LogQuery};
 use mainstay_host::docker::{LogRequest, Output};
 use mainstay_host::native::Stream;
-use mainstay_model::{Instance, InstanceId, RuntimeKind, StackName, Timestamp};
+use mainstay_model::{Instance, InstanceId, InstanceState, Observed, RuntimeKind, StackName, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -27,8 +27,12 @@ pub(super) async fn logs(
         loop {
             let fresh: Vec<_> = {
                 let sight = sight.borrow_and_update();
-                let wanted = |i: &&Instance| services.is_empty() || services.contains(i.id.service.as_str());
-                sight.observed.all().filter(wanted).filter(|i| seen.insert(i.id.clone())).cloned().collect()
+                let named = |i: &&Instance| services.is_empty() || services.contains(i.id.service.as_str());
+                let nth = |i: &&Instance| query.index.is_none_or(|index| place(&sight.observed, i) == index);
+                // The Engine ends the log of a container that was never started at once, though it be followed.
+                let begun = |i: &&Instance| i.state != InstanceState::Created;
+                let wanted = sight.observed.all().filter(named).filter(nth).filter(begun);
+                wanted.filter(|i| seen.insert(i.id.clone())).cloned().collect()
             };
             let readers = fresh.into_iter().map(|instance| {
                 tokio::spawn(read(
@@ -54,6 +58,13 @@ pub(super) async fn logs(
         }
     });
     Ok(lines(told))
+}
+
+/// Which of its service's instances it is, counted from 1.
+fn place(observed: &Observed, instance: &Instance) -> u32 {
+    let service = &instance.id.service;
+    let before = observed.all().filter(|i| i.id.service == *service).take_while(|i| i.id != instance.id);
+    u32::try_from(before.count() + 1).unwrap_or(u32::MAX)
 }
 
 async fn read(

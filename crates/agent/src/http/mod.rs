@@ -4,8 +4,10 @@ mod answer;
 mod containers;
 mod copy;
 mod exec;
+mod images;
 pub(crate) mod logs;
 mod metrics;
+mod run;
 mod stacks;
 
 use crate::{Agent, Error};
@@ -56,8 +58,8 @@ pub(crate) async fn serve(agent: Arc<Agent>, listener: UnixListener, shutdown: C
         .route("/v1/stacks/{stack}/stop", post(stacks::stop))
         .route("/v1/stacks/{stack}/start", post(stacks::start))
         .route("/v1/stacks/{stack}/restart", post(stacks::restart))
-        .route("/v1/stacks/{stack}/pull", post(stacks::pull))
-        .route("/v1/stacks/{stack}/build", post(stacks::build))
+        .route("/v1/stacks/{stack}/pull", post(images::pull))
+        .route("/v1/stacks/{stack}/build", post(images::build))
         .route("/v1/stacks/{stack}/releases", get(stacks::releases))
         .route("/v1/stacks/{stack}/events", get(stacks::events))
         .route("/v1/stacks/{stack}/logs", get(logs::logs))
@@ -66,10 +68,11 @@ pub(crate) async fn serve(agent: Arc<Agent>, listener: UnixListener, shutdown: C
         .route("/v1/stacks/{stack}/unpause", post(containers::unpause))
         .route("/v1/stacks/{stack}/remove", post(containers::remove))
         .route("/v1/stacks/{stack}/top", post(containers::top))
-        .route("/v1/stacks/{stack}/images", post(containers::image_list))
+        .route("/v1/stacks/{stack}/images", post(images::list))
+        .route("/v1/stacks/{stack}/images/remove", post(images::remove))
         .route("/v1/stacks/{stack}/volumes", get(containers::volume_list))
         .route("/v1/stacks/{stack}/wait", post(containers::wait))
-        .route("/v1/stacks/{stack}/push", post(containers::push))
+        .route("/v1/stacks/{stack}/push", post(images::push))
         .route("/v1/stacks/{stack}/port/{service}", get(containers::port))
         .route("/v1/stacks/{stack}/commit/{service}", post(containers::commit))
         .route("/v1/stacks/{stack}/export/{service}", get(containers::export))
@@ -77,7 +80,7 @@ pub(crate) async fn serve(agent: Arc<Agent>, listener: UnixListener, shutdown: C
         .route("/v1/stacks/{stack}/files/{service}", get(copy::out).put(copy::into))
         .route("/v1/stacks/{stack}/attach/{service}", post(exec::attach))
         .route("/v1/stacks/{stack}/exec", post(exec::exec))
-        .route("/v1/stacks/{stack}/run/{service}", post(exec::run))
+        .route("/v1/stacks/{stack}/run/{service}", post(run::run))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(agent);
     let ended = shutdown.clone();

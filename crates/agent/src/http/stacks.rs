@@ -3,18 +3,19 @@
 use super::answer::{Asked, lines};
 use crate::stack::StackHandle;
 use crate::waiters::{Until, Waiter};
-use crate::{Agent, Error, clock, deploy as deploys, images, preview, view};
+use crate::{Agent, Error, clock, deploy as deploys, preview, view};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use mainstay_api::{
-    AgentInfo, DeployRequest, DownRequest, EngineView, PlanView, Progress, ReleaseView, RollbackRequest,
+    AgentInfo, DeployRequest, DownRequest, EngineView, EventQuery, PlanView, ReleaseView, RollbackRequest,
     ServicesRequest, StackSummary, StackView,
 };
 use mainstay_model::{Failure, ServiceName, StackName, Timestamp, Transition};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
 
 type Shared = State<Arc<Agent>>;
 
@@ -130,6 +131,9 @@ pub(super) async fn down(
     Asked(request): Asked<DownRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
+    if let Some(docker) = agent.runtimes.connected().await {
+        docker.remove_one_offs(&stack.name).await?;
+    }
     let (progress, told) = mpsc::unbounded_channel();
     tokio::spawn(deploys::down(agent, stack, request, progress));
     Ok(lines(told))
@@ -214,57 +218,12 @@ pub(super) async fn restart(
     ask(&stack, Transition::Replace { instances: running, at }, Until::Started(services)).await
 }
 
-pub(super) async fn pull(
-    State(agent): Shared,
-    Path(_): Path<StackName>,
-    Asked(request): Asked<DeployRequest>,
-) -> Result<Response, Error> {
-    image_work(agent, request, images::Work::Pull).await
-}
-
-pub(super) async fn build(
-    State(agent): Shared,
-    Path(_): Path<StackName>,
-    Asked(request): Asked<DeployRequest>,
-) -> Result<Response, Error> {
-    image_work(agent, request, images::Work::Build).await
-}
-
-pub(super) async fn image_work(
-    agent: Arc<Agent>,
-    request: DeployRequest,
-    work: images::Work,
-) -> Result<Response, Error> {
-    let docker = agent.runtimes.docker().await?;
-    let (progress, told) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        let outcome = match images::all(&docker, &request, work, &progress).await {
-            Ok(count) => crate::waiters::done(None, format!("{count} images {}", work.done())),
-            Err(error) => mainstay_api::Outcome {
-                log: error.log(),
-                code: Some(error.code().into()),
-                ..crate::waiters::failed(None, error.whole())
-            },
-        };
-        let _ = progress.send(Progress::Done { outcome });
-    });
-    Ok(lines(told))
-}
-
 pub(super) async fn releases(
     State(agent): Shared,
     Path(name): Path<StackName>,
 ) -> Result<Json<Vec<ReleaseView>>, Error> {
     let stack = known(&agent, name)?;
     Ok(Json(view::releases(&agent, &stack).await?))
-}
-
-#[derive(serde::Deserialize)]
-pub(super) struct EventQuery {
-    #[serde(default)]
-    since: u64,
-    #[serde(default)]
-    follow: bool,
 }
 
 /// Events told at most before those that follow.
@@ -277,26 +236,39 @@ pub(super) async fn events(
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
     let mut live = stack.events.subscribe();
-    let kept = agent.journal.events(&stack.name, Timestamp(query.since), EVENTS).await?;
+    let kept = agent.journal.events(&stack.name, query.since, EVENTS).await?;
     let (tell, told) = mpsc::unbounded_channel();
+    let early = move |at: Timestamp| query.until.is_none_or(|until| at < until);
     tokio::spawn(async move {
-        for event in kept {
+        for event in kept.into_iter().filter(|event| early(event.at)) {
             if tell.send(event).is_err() {
                 return;
             }
         }
+        let left = query.until.map(|until| Duration::from_millis(until.0.saturating_sub(clock::now().0)));
         if !query.follow {
             return;
         }
+        let mut end = std::pin::pin!(async {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        });
         loop {
-            match live.recv().await {
+            let heard = tokio::select! {
+                heard = live.recv() => heard,
+                () = &mut end => return,
+                () = tell.closed() => return,
+            };
+            match heard {
                 Ok(event) => {
-                    if tell.send(event).is_err() {
+                    if !early(event.at) || tell.send(event).is_err() {
                         return;
                     }
                 }
-                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return,
             }
         }
     });

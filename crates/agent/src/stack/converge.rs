@@ -263,7 +263,12 @@ impl Task {
         }
         let changes: Vec<_> = now.iter().filter(|(id, word)| self.told.get(*id) != Some(*word)).collect();
         for (id, word) in changes {
-            self.tell(&Progress::Instance { instance: id.clone(), state: word.clone() });
+            let ended = self.observed.all().find(|i| i.id == *id).map(|i| &i.state);
+            let exit_code = match ended {
+                Some(InstanceState::Exited { code, .. }) => Some(*code),
+                _ => None,
+            };
+            self.tell(&Progress::Instance { instance: id.clone(), state: word.clone(), exit_code });
             self.instance_event(id, word);
         }
         self.told = now;

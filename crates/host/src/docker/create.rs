@@ -343,7 +343,7 @@ impl Inspected {
 
 /// The networks of `service`, the one of highest priority first; on each it is known by its container's name,
 /// its service's, and the file's aliases.
-fn networks(
+pub(super) fn networks(
     stack: &Stack,
     service: &Service,
     container: &str,

@@ -5,7 +5,7 @@
 
 /// The patterns of one file, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Ignore {
+pub struct Ignore {
     patterns: Vec<Pattern>,
 }
 
@@ -18,13 +18,14 @@ struct Pattern {
 }
 
 impl Ignore {
-    pub(super) fn parse(text: &str) -> Self {
+    /// The patterns in `text`, one a line.
+    pub fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Self { patterns: text.lines().filter_map(Pattern::parse).collect() }
     }
 
     /// Whether `path` (relative to the context, `/` between components) is left out.
-    pub(super) fn leaves_out(&self, path: &str) -> bool {
+    pub fn leaves_out(&self, path: &str) -> bool {
         let path: Vec<_> = path.split('/').collect();
         let last = self.patterns.iter().rfind(|pattern| pattern.matches_or_above(&path));
         last.is_some_and(|pattern| !pattern.keeps)

@@ -3,16 +3,16 @@
 //! A job is found again by name and label, so that an agent that died while it ran sees it to its end instead of
 //! running it twice; for the same reason it is not removed here, but by who has written down how it ended.
 
-use super::create::Draft;
+use super::create::{Draft, networks};
 use super::error::DockerError;
 use super::exec::{self, ExecInput, ExecOutput};
 use super::labels::{self, Identity};
 use super::logs::{LogLine, LogRequest};
 use super::wire::Call;
-use super::{Docker, process};
+use super::{Docker, ports, process};
 use mainstay_model::{InstanceState, ReleaseNumber, Service, Stack, StackName};
 use serde::Deserialize;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Lines of a job's log that are kept for who has to tell of its failure.
 pub(super) const LAST_LINES: usize = 20;
@@ -39,12 +39,14 @@ pub struct Job<'a> {
 pub struct OneOff<'a> {
     /// The stack that defines its service.
     pub stack: &'a Stack,
-    /// The service, with command, environment, user, `tty` and `stdin_open` as they are wanted.
+    /// The service, with command, environment, user, ports, `tty` and `stdin_open` as they are wanted.
     pub service: &'a Service,
     /// Name of the container; Compose's are `<stack>-<service>-run-<random>`.
     pub name: &'a str,
     /// Id of its image.
     pub image: &'a str,
+    /// Whether it answers to the names of the service on its networks.
+    pub aliases: bool,
 }
 
 /// A container with its streams.
@@ -116,10 +118,16 @@ impl Docker {
     /// # Errors
     /// As [`Docker::create`].
     pub async fn attach_one_off(&self, wanted: &OneOff<'_>) -> Result<Attached, DockerError> {
-        let OneOff { stack, service, name, image } = *wanted;
+        let OneOff { stack, service, name, image, aliases } = *wanted;
         let mut alone = process::as_job(service, None);
         (alone.tty, alone.stdin_open) = (service.tty, service.stdin_open);
         let mut draft = self.draft_alone(stack, &alone, name, image).await?;
+        if aliases {
+            draft.networks = networks(stack, &alone, name)?;
+        }
+        let ports = ports::of(service, false, &BTreeSet::new());
+        draft.body.exposed_ports = ports.exposed;
+        draft.body.host_config.port_bindings = ports.bound;
         draft.body.stdin_once = service.stdin_open;
         let container = Box::pin(self.make(draft, &alone, image)).await?;
         match self.attach_streams(&container, service.tty, true).await {
@@ -149,14 +157,24 @@ impl Docker {
 
     /// Removes every job of `stack`, killing those that run.
     pub async fn remove_jobs(&self, stack: &StackName) -> Result<(), DockerError> {
+        self.remove_labelled(stack, labels::JOB).await
+    }
+
+    /// Removes every one-off copy of a service of `stack`, Compose's as well, killing those that run. As long as one
+    /// runs, the networks of the stack cannot be removed.
+    pub async fn remove_one_offs(&self, stack: &StackName) -> Result<(), DockerError> {
+        self.remove_labelled(stack, &format!("{}=True", labels::ONEOFF)).await
+    }
+
+    async fn remove_labelled(&self, stack: &StackName, label: &str) -> Result<(), DockerError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Listed {
             id: String,
         }
-        let call = Call::get("/containers/json", format!("jobs of {stack}"))
+        let call = Call::get("/containers/json", format!("containers of {stack}"))
             .query("all", "true")
-            .query("filters", &labels::filter(stack, &[labels::JOB]));
+            .query("filters", &labels::filter(stack, &[label]));
         for Listed { id } in self.wire.json::<Vec<Listed>>(call).await? {
             self.remove(&id).await?;
         }

@@ -53,6 +53,7 @@ pub use events::{ContainerAction, ContainerEvent, Events, News};
 pub use exec::{ExecInput, ExecOutput, ExecRequest, ExecSession, Probed};
 pub use frames::Output;
 pub use hook::{HookEnd, PreStart};
+pub use ignore::Ignore;
 pub use image::{ImageInfo, PullProgress};
 pub use job::{Attached, Job, JobEnd, OneOff};
 pub use logs::{LogLine, LogRequest, LogStream};

@@ -160,7 +160,7 @@ async fn a_one_off_container_has_our_streams(site: &mut Site) {
     tool.stdin_open = true;
     let image = site.docker.image_id(super::harness::IMAGE).await.unwrap();
     let name = format!("{}-tool-run-1", site.stack.name);
-    let wanted = OneOff { stack: &site.stack, service: &tool, name: &name, image: &image };
+    let wanted = OneOff { stack: &site.stack, service: &tool, name: &name, image: &image, aliases: false };
     let mut attached = site.docker.attach_one_off(&wanted).await.unwrap();
     site.docker.start(&attached.container).await.unwrap();
     attached.input.write(b"through").await.unwrap();

@@ -10,6 +10,9 @@ use crate::scalars::scalar;
 use crate::shape::{Identity, Kind, Names, Object, Short, Unvalued};
 use crate::{merge, short, suggest, words};
 
+/// What a value of [`Kind::Dict`] or [`Kind::Hosts`] is.
+pub const PAIRS: &str = "a mapping or a list of `key=value`";
+
 /// Checks `node` and brings it into its long form. `false`: it is of no use, and that was reported.
 pub fn check(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> bool {
     if node.tag == Some(MergeTag::Reset) || node.is_null() {
@@ -35,7 +38,8 @@ pub fn check(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> b
                 let item = Node::new(std::mem::replace(&mut node.value, Value::Null), node.span);
                 node.value = Value::List(vec![item]);
             }
-            list(node, item, *identity, path, sink)
+            // What an earlier file says may make it meaningless.
+            merge::is_stray(node) || list(node, item, *identity, path, sink)
         }
         Kind::Short(form, long) => {
             short::lengthen(node, *form, path, sink)
@@ -275,7 +279,7 @@ fn dict(node: &mut Node, unvalued: Unvalued, path: &KeyPath, sink: &mut Sink) ->
         }
         other => {
             node.value = other;
-            return wrong_type(node, "a mapping or a list of `key=value`", path, sink);
+            return merge::is_stray(node) || wrong_type(node, PAIRS, path, sink);
         }
     }
     node.value = Value::Map(out);

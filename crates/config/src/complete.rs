@@ -1,6 +1,8 @@
 //! The merged tree: keys that have to be there, and keys left without a value.
 
+use crate::check::{PAIRS, wrong_type};
 use crate::diagnostic::{Code, Diagnostic, Sink, Span};
+use crate::merge::is_stray;
 use crate::node::{KeyPath, Node, Value};
 use crate::shape::Kind;
 
@@ -17,6 +19,13 @@ pub fn complete(node: &Node, key: Span, kind: &Kind, path: &KeyPath, sink: &mut 
         return;
     }
     match (kind, &node.value) {
+        // Nothing that it could have been added to.
+        (Kind::Dict(_) | Kind::Ssh | Kind::Hosts, _) if is_stray(node) => {
+            wrong_type(node, PAIRS, path, sink);
+        }
+        (Kind::OneOrList(..), _) if is_stray(node) => {
+            wrong_type(node, "a list", path, sink);
+        }
         (Kind::Short(_, kind), _) => complete(node, key, kind, path, sink),
         (Kind::Map(item, _), Value::Map(map)) => {
             for (name, entry) in map {

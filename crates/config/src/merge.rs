@@ -19,6 +19,13 @@ pub fn merge(base: Node, over: Node, kind: &Kind, path: &KeyPath, sink: &mut Sin
     if over.is_null() && !matches!(kind, Kind::Command) && !over.short {
         return base;
     }
+    if matches!(kind, Kind::Dict(_) | Kind::Hosts | Kind::OneOrList(..)) && !base.is_null() {
+        match (is_stray(&base), is_stray(&over)) {
+            (true, _) => return base,
+            (false, true) => return without_stray(base, &over, path, sink),
+            (false, false) => {}
+        }
+    }
     match kind {
         Kind::Command | Kind::Test | Kind::Short(Short::Ulimit, _) => replaced(&base, over),
         // `all` is a word as long as its own file is read, and a list of one after that.
@@ -173,6 +180,20 @@ fn key_values(base: Node, over: Node, is_hosts: bool) -> Node {
     all.extend(items(over));
     unite(&mut all, if is_hosts { Identity::Whole } else { Identity::BeforeEquals });
     Node::new(Value::List(all), span)
+}
+
+/// A number or a flag where pairs or a list belong. Alone it is a mistake; over another value Compose takes nothing from it.
+pub fn is_stray(node: &Node) -> bool {
+    matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_))
+}
+
+fn without_stray(base: Node, over: &Node, path: &KeyPath, sink: &mut Sink) -> Node {
+    if ["secrets.", "configs."].iter().any(|kind| path.to_string().starts_with(kind)) {
+        return cannot(base, over, path, sink);
+    }
+    let message = format!("{} adds nothing to {}", over.kind_name(), base.kind_name());
+    sink.push(Diagnostic::warning(Code::NoEffect, message).at(over.span).path(path));
+    base
 }
 
 /// Reports two values that do not go together; the earlier one stays.

@@ -204,7 +204,10 @@ pub fn hosts(node: &mut Node, path: &KeyPath, sink: &mut Sink) -> bool {
                 add_host(&mut out, name, addresses, item, &path, sink);
             }
         }
-        _ => return wrong_type(node, "a mapping or a list of `host=address`", path, sink),
+        _ => {
+            return crate::merge::is_stray(node)
+                || wrong_type(node, "a mapping or a list of `host=address`", path, sink);
+        }
     }
     node.value = Value::Map(out);
     true

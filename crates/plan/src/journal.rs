@@ -36,6 +36,8 @@ pub fn apply(state: &StackState, transition: &Transition) -> StackState {
         Transition::Eject if next.deploy.is_none() => {
             (next.wish, next.watch) = (Wish::Eject, None);
             next.make.clear();
+            // What was to be replaced stays as it is: Compose replaces nothing by itself.
+            next.replace.clear();
         }
         Transition::Eject => {}
         Transition::Gone => next = StackState { generation: next.generation, ..StackState::default() },

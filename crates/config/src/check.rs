@@ -39,7 +39,7 @@ pub fn check(node: &mut Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> b
                 node.value = Value::List(vec![item]);
             }
             // What an earlier file says may make it meaningless.
-            merge::is_stray(node) || list(node, item, *identity, path, sink)
+            (merge::is_stray(node) && node.as_text().is_none()) || list(node, item, *identity, path, sink)
         }
         Kind::Short(form, long) => {
             short::lengthen(node, *form, path, sink)

@@ -23,7 +23,7 @@ pub fn complete(node: &Node, key: Span, kind: &Kind, path: &KeyPath, sink: &mut 
         (Kind::Dict(_) | Kind::Ssh | Kind::Hosts, _) if is_stray(node) => {
             wrong_type(node, PAIRS, path, sink);
         }
-        (Kind::OneOrList(..), _) if is_stray(node) => {
+        (Kind::OneOrList(..), _) if is_stray(node) && node.as_text().is_none() => {
             wrong_type(node, "a list", path, sink);
         }
         (Kind::Short(_, kind), _) => complete(node, key, kind, path, sink),

@@ -3,6 +3,7 @@
 //!
 //! Both trees are in their long form (`check`). Knows nothing about files or services.
 
+use crate::check::check;
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{Entry, KeyPath, Map, MergeTag, Node, Value};
 use crate::pools::merge_pools;
@@ -19,10 +20,16 @@ pub fn merge(base: Node, over: Node, kind: &Kind, path: &KeyPath, sink: &mut Sin
     if over.is_null() && !matches!(kind, Kind::Command) && !over.short {
         return base;
     }
-    if matches!(kind, Kind::Dict(_) | Kind::Hosts | Kind::OneOrList(..)) && !base.is_null() {
+    let is_many = match kind {
+        // As they are written, these are put together below.
+        Kind::Dict(_) | Kind::Hosts => !over.short,
+        Kind::OneOrList(..) => over.as_text().is_none() && base.as_text().is_none(),
+        _ => false,
+    };
+    if is_many && !base.is_null() {
         match (is_stray(&base), is_stray(&over)) {
             (true, _) => return base,
-            (false, true) => return without_stray(base, &over, path, sink),
+            (false, true) => return with_stray(base, over, kind, path, sink),
             (false, false) => {}
         }
     }
@@ -174,6 +181,7 @@ fn key_values(base: Node, over: Node, is_hosts: bool) -> Node {
     let items = |node: Node| match node.value {
         Value::List(items) => items,
         Value::Map(map) => map.into_iter().flat_map(pair).collect(),
+        Value::Text(_) => vec![node],
         _ => vec![],
     };
     let mut all = items(base);
@@ -182,14 +190,23 @@ fn key_values(base: Node, over: Node, is_hosts: bool) -> Node {
     Node::new(Value::List(all), span)
 }
 
-/// A number or a flag where pairs or a list belong. Alone it is a mistake; over another value Compose takes nothing from it.
+/// A single value where pairs or a list belong. Alone it is a mistake; over another value Compose takes text for one item,
+/// and nothing from a number or a flag.
 pub fn is_stray(node: &Node) -> bool {
-    matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_))
+    matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::Text(_))
 }
 
-fn without_stray(base: Node, over: &Node, path: &KeyPath, sink: &mut Sink) -> Node {
+fn with_stray(base: Node, over: Node, kind: &Kind, path: &KeyPath, sink: &mut Sink) -> Node {
     if ["secrets.", "configs."].iter().any(|kind| path.to_string().starts_with(kind)) {
-        return cannot(base, over, path, sink);
+        return cannot(base, &over, path, sink);
+    }
+    if over.as_text().is_some() {
+        let mut over = listed(over);
+        return if check(&mut over, kind, path, sink) {
+            by_shape(base, over, kind, path, sink)
+        } else {
+            base
+        };
     }
     let message = format!("{} adds nothing to {}", over.kind_name(), base.kind_name());
     sink.push(Diagnostic::warning(Code::NoEffect, message).at(over.span).path(path));

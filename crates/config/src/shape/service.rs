@@ -16,7 +16,7 @@ pub static SERVICE: Object = object(&[SERVICE_KEYS, CONTAINER, WORKLOAD]);
 static SERVICE_KEYS: &[Key] = &[
     key("profiles", KEYED),
     key("deploy", Kind::Object(&DEPLOY)),
-    inert("develop", Kind::Object(&DEVELOP), "it is for `mainstay watch`"),
+    key("develop", Kind::Object(&DEVELOP)),
     key("restart", Kind::Text),
     key("scale", Kind::Count),
     inert("attach", Kind::Choice, "`mainstay logs SERVICE` chooses what is shown"),

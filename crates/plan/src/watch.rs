@@ -40,8 +40,10 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft<'_>) {
     let (Some(watch), Some(current)) = (&state.watch, view.blueprint(state.current)) else { return };
     let before = view.blueprint(Some(watch.back_to));
     let changed = |s: &&Service| before.is_some_and(|b| b.hash(&s.name) != current.hash(&s.name));
+    // Whoever stops services is at it by hand: what fails now may fail because of that, and going back would start them.
+    let by_hand = !state.stopped.is_empty();
     let worse = || {
-        let mut services = current.services().filter(changed).filter(|s| !view.is_stopped(&s.name));
+        let mut services = current.services().filter(|_| !by_hand).filter(changed);
         services.find_map(|service| fault(view, watch, current, service))
     };
     let until = watch.since + WATCH;

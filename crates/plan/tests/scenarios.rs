@@ -195,3 +195,17 @@ fn an_agent_that_died_before_the_hooks_runs_them_before_any_request_comes() {
     scenario.up([service("api").routed("shop.test").hooked()]);
     assert_snapshot!(scenario.story());
 }
+
+#[test]
+fn a_release_is_not_left_while_a_service_is_stopped_by_command() {
+    let mut scenario = running();
+    scenario.stop_at_rest_of_deploy = true;
+    scenario.behaves("web", 2, Behaviour::Wrong { after: 100 });
+    scenario.up([db(), api(2, 1), service("web").routed("*").version(2)]);
+    let services = BTreeSet::from([name("api")]);
+    scenario.command(Transition::Stop { services });
+    scenario.stop_at_rest_of_deploy = false;
+    scenario.run();
+    assert_eq!(scenario.state.current, Some(2), "{}", scenario.story());
+    assert!(scenario.plan().steps.is_empty());
+}

@@ -113,7 +113,7 @@ impl Shop<'_> {
             format!("account-{}.json", super::fingerprint(&[directory, email.as_deref().unwrap_or("")]));
         let builder = Account::builder_with_http(Box::new(self.http.clone()));
         if let Some(text) = self.store.read(&name)?
-            && let Ok(known) = serde_json::from_str(&text)
+            && let Ok(known) = serde_json::from_slice(text.as_bytes())
         {
             return Ok(builder.from_credentials(known).await?);
         }

@@ -92,7 +92,8 @@ impl Managed {
             entry.load(&store);
         }
         let kept = store.read(ON_DEMAND).ok().flatten();
-        state.on_demand = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        state.on_demand =
+            kept.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or_default();
         state.store = Some(store);
         state.want_on_demand();
     }
@@ -265,7 +266,7 @@ impl Entry {
             }
         };
         let held = read("pem").and_then(|pem| Certificate::from_pem(&pem).ok());
-        let history = read("json").and_then(|text| serde_json::from_str(&text).ok());
+        let history = read("json").and_then(|text| serde_json::from_slice(text.as_bytes()).ok());
         self.held = held;
         self.history = history.unwrap_or_default();
     }

@@ -119,7 +119,7 @@ impl Docker {
         if let Some(reports) = child.stderr.take() {
             let mut lines = BufReader::new(reports).lines();
             while let Some(line) = lines.next_line().await.map_err(broken)? {
-                match serde_json::from_str::<Report>(&line) {
+                match serde_json::from_slice::<Report>(line.as_bytes()) {
                     Ok(report) => progress.take(report.status(), news),
                     Err(_) if own_words.len() < LAST_LINES => own_words.push(line),
                     Err(_) => {}

@@ -94,6 +94,7 @@ impl Reader<'_> {
     }
 
     fn parse<T: DeserializeOwned>(&self, what: &'static str, text: &str) -> Result<T, JournalError> {
-        serde_json::from_str(text).map_err(JournalError::record(self.path, what))
+        // As bytes, like all other JSON: one reader of every type is enough to carry.
+        serde_json::from_slice(text.as_bytes()).map_err(JournalError::record(self.path, what))
     }
 }

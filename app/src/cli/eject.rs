@@ -100,9 +100,7 @@ fn runs(pid: u32) -> bool {
 
 /// What `install` put on this machine. The program may be the one that runs now.
 fn uninstall() -> Result<(), Error> {
-    install::command("systemctl", &["disable", "--now", "mainstay.service"])?;
-    fs::remove_file(UNIT).map_err(Error::file("remove", UNIT))?;
-    install::command("systemctl", &["daemon-reload"])?;
+    install::remove_unit()?;
     if install::user_exists(EDGE_USER) {
         install::command("userdel", &[EDGE_USER])?;
     }

@@ -100,6 +100,16 @@ fn copy_program() -> Result<(), Error> {
     fs::rename(&new, PROGRAM).map_err(Error::file("write", PROGRAM))
 }
 
+/// Stops the agent and takes its unit away.
+///
+/// # Errors
+/// A step failed.
+pub fn remove_unit() -> Result<(), Error> {
+    command("systemctl", &["disable", "--now", "mainstay.service"])?;
+    fs::remove_file(UNIT).map_err(Error::file("remove", UNIT))?;
+    command("systemctl", &["daemon-reload"])
+}
+
 /// Whether this machine has a user of this name.
 pub fn user_exists(name: &str) -> bool {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -1,11 +1,10 @@
 //! `mainstay uninstall`.
 
-use super::install::{UNIT, command, must_be_root};
+use super::install::{UNIT, must_be_root, remove_unit};
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use clap::Args;
-use std::fs;
 use std::path::Path;
 
 /// Undo `install`
@@ -26,9 +25,7 @@ pub fn run(args: UninstallArgs, context: &Context) -> Result<Exit, Error> {
         return Err(Error::Install { what: format!("there is no {UNIT}"), hint });
     }
     must_be_root("uninstall")?;
-    command("systemctl", &["disable", "--now", "mainstay.service"])?;
-    fs::remove_file(UNIT).map_err(Error::file("remove", UNIT))?;
-    command("systemctl", &["daemon-reload"])?;
+    remove_unit()?;
     context.print("the agent's unit is gone; services go on running\n")?;
     Ok(Exit::Done)
 }

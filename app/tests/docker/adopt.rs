@@ -31,14 +31,7 @@ volumes:
 /// When every container was started, by id.
 fn running(site: &Site) -> BTreeMap<String, String> {
     let ids = site.docker_compose(&["ps", "-q"]);
-    let started = |id: &str| {
-        let socket = site.docker_host.trim_start_matches("unix://").to_owned();
-        let address = format!("http://docker/containers/{id}/json");
-        let curl =
-            std::process::Command::new("curl").args(["-sS", "--unix-socket", &socket, &address]).output();
-        let value: serde_json::Value = serde_json::from_slice(&curl.unwrap().stdout).unwrap();
-        value["State"]["StartedAt"].as_str().unwrap().to_owned()
-    };
+    let started = |id: &str| site.inspect(id)["State"]["StartedAt"].as_str().unwrap().to_owned();
     ids.lines().map(|id| (id.to_owned(), started(id))).collect()
 }
 

@@ -1,7 +1,6 @@
 //! The way out: a stack becomes the Compose project that it was, and nothing of Mainstay is left.
 
 use crate::harness::{Site, Visitor, page, until};
-use std::process::Command;
 
 const STACK: &str = r#"services:
   web:
@@ -28,13 +27,6 @@ fn ids(site: &Site, service: &str) -> String {
     site.docker_compose(&["ps", "-q", "--no-trunc", service]).trim().to_owned()
 }
 
-fn inspect(site: &Site, id: &str) -> serde_json::Value {
-    let socket = site.docker_host.trim_start_matches("unix://").to_owned();
-    let address = format!("http://docker/containers/{id}/json");
-    let curl = Command::new("curl").args(["-sS", "--unix-socket", &socket, &address]).output().unwrap();
-    serde_json::from_slice(&curl.stdout).unwrap()
-}
-
 fn a_stack_is_given_back_to_compose_and_nothing_is_left(site: &mut Site) {
     let stack = |version: &str| STACK.replace("@project@", &site.project).replace("@version@", version);
     // Twice, so that numbers and names are not what they were at first.
@@ -53,7 +45,7 @@ fn a_stack_is_given_back_to_compose_and_nothing_is_left(site: &mut Site) {
     let at_once = closed.windows(2).all(|pair| pair[1] == pair[0] + 1);
     assert!(at_once, "the port was closed more than once: {closed:?} of {}", answers.len());
     assert_eq!(ids(site, "store"), store, "the store has no port and was left alone");
-    let web = inspect(site, &ids(site, "web"));
+    let web = site.inspect(&ids(site, "web"));
     assert_eq!(web["Name"], format!("/{}-front", site.project));
     assert_eq!(web["HostConfig"]["PortBindings"]["8080/tcp"][0]["HostPort"], site.port.to_string());
     let labels = web["Config"]["Labels"].as_object().unwrap();

@@ -131,6 +131,11 @@ impl Site {
         both(&curl.args(["-sS", "-X", method, "--unix-socket", socket, &address]).output().unwrap()).1
     }
 
+    /// What the Engine says of a container.
+    pub fn inspect(&self, container: &str) -> serde_json::Value {
+        serde_json::from_str(&self.engine("GET", &format!("/containers/{container}/json"))).unwrap()
+    }
+
     /// How many containers the stack has; `None` when one went while they were listed.
     pub fn containers(&self) -> Option<usize> {
         let program = std::env::var("MAINSTAY_TEST_COMPOSE").unwrap_or_else(|_| "docker-compose".into());

@@ -149,11 +149,7 @@ volumes: { data: {} }
     );
     let name = format!("{}-web-pre_start-0", site.project);
     let look = |site: &Site| {
-        let socket = site.docker_host.trim_start_matches("unix://");
-        let address = format!("http://docker/containers/{name}/json");
-        let output =
-            std::process::Command::new("curl").args(["-sS", "--unix-socket", socket, &address]).output();
-        let seen: serde_json::Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+        let seen = site.inspect(&name);
         let mut wanted = serde_json::json!({ "config": seen["Config"], "host": seen["HostConfig"] });
         let labels = wanted["config"]["Labels"].as_object_mut().unwrap();
         labels.retain(|label, _| !label.starts_with("mainstay.") && !label.ends_with(".version"));

@@ -63,17 +63,9 @@ fn compose_without_build(site: &Site, registry: &Registry) {
     ));
 }
 
-fn engine(site: &Site, method: &str, path: &str) -> String {
-    let socket = site.docker_host.trim_start_matches("unix://");
-    let address = format!("http://docker{path}");
-    let output =
-        Command::new("curl").args(["-sS", "-X", method, "--unix-socket", socket, &address]).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 fn forget_image(site: &Site, registry: &Registry) {
-    engine(site, "DELETE", &format!("/images/{}/web:1?force=true", registry.address));
-    assert!(engine(site, "GET", &format!("/images/{}/web:1/json", registry.address)).contains("message"));
+    site.engine("DELETE", &format!("/images/{}/web:1?force=true", registry.address));
+    assert!(site.engine("GET", &format!("/images/{}/web:1/json", registry.address)).contains("message"));
 }
 
 /// Writes `config.json` where the agent looks for it.

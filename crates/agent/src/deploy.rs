@@ -3,7 +3,7 @@
 //! Nothing that serves is touched here; whatever fails, fails before anything has changed.
 
 use crate::stack::StackHandle;
-use crate::waiters::{Until, Waiter, done, failed};
+use crate::waiters::{self, Until, Waiter, done};
 use crate::{Agent, Error, clock, crash, images, observe, outside, preflight, preview};
 use mainstay_api::{DeployRequest, DownRequest, Outcome, Progress, Recreate, RollbackRequest};
 use mainstay_host::journal::ReleaseStatus;
@@ -20,13 +20,8 @@ pub(crate) async fn deploy(
     request: DeployRequest,
     progress: UnboundedSender<Progress>,
 ) {
-    let outcome = match begin(&agent, &stack, request, &progress).await {
-        Ok(None) => return,
-        Ok(Some(outcome)) => outcome,
-        Err(error) => refused(&stack, &error),
-    };
-    // Whoever asked may have gone.
-    let _ = progress.send(Progress::Done { outcome });
+    let begun = begin(&agent, &stack, request, &progress).await;
+    tell_end(&stack, begun, &progress);
 }
 
 /// Goes back to an earlier release.
@@ -36,9 +31,8 @@ pub(crate) async fn rollback(
     request: RollbackRequest,
     progress: UnboundedSender<Progress>,
 ) {
-    if let Err(error) = begin_rollback(&agent, &stack, &request, &progress).await {
-        let _ = progress.send(Progress::Done { outcome: refused(&stack, &error) });
-    }
+    let begun = begin_rollback(&agent, &stack, &request, &progress).await;
+    tell_end(&stack, begun.map(|()| None), &progress);
 }
 
 /// Takes the stack down.
@@ -88,25 +82,33 @@ pub(crate) async fn create(
     request: DeployRequest,
     progress: UnboundedSender<Progress>,
 ) {
-    let outcome = match begin_create(&agent, &stack, request, &progress).await {
+    let begun = begin_create(&agent, &stack, request, &progress).await;
+    tell_end(&stack, begun, &progress);
+}
+
+/// Gives the stack to Docker Compose. Refused before anything is touched where Compose could not run it.
+pub(crate) async fn eject(agent: Arc<Agent>, stack: StackHandle, progress: UnboundedSender<Progress>) {
+    let begun = begin_eject(&agent, &stack, &progress).await;
+    tell_end(&stack, begun.map(|()| None), &progress);
+}
+
+/// Tells the end of what has ended already; the rest is told by whom the stack's task tells.
+fn tell_end(
+    stack: &StackHandle,
+    begun: Result<Option<Outcome>, Error>,
+    progress: &UnboundedSender<Progress>,
+) {
+    let outcome = match begun {
         Ok(None) => return,
         Ok(Some(outcome)) => outcome,
-        Err(error) => refused(&stack, &error),
+        Err(error) => refused(stack, &error),
     };
     // Whoever asked may have gone.
     let _ = progress.send(Progress::Done { outcome });
 }
 
-/// Gives the stack to Docker Compose. Refused before anything is touched where Compose could not run it.
-pub(crate) async fn eject(agent: Arc<Agent>, stack: StackHandle, progress: UnboundedSender<Progress>) {
-    if let Err(error) = begin_eject(&agent, &stack, &progress).await {
-        let _ = progress.send(Progress::Done { outcome: refused(&stack, &error) });
-    }
-}
-
 fn refused(stack: &StackHandle, error: &Error) -> Outcome {
-    let release = stack.sight.borrow().state.current;
-    Outcome { log: error.log(), code: Some(error.code().into()), ..failed(release, error.whole()) }
+    waiters::refused(stack.sight.borrow().state.current, error)
 }
 
 /// Waits for its turn; an error when another one is under way and the caller does not want to wait.
@@ -156,16 +158,7 @@ async fn begin(
     mark_as_new(&mut request)?;
     let sight = observe::before(agent, stack, &request.stack).await;
     preflight::check(agent, &request.stack, &sight.observed).await?;
-    outside::provide(agent, &mut request.stack, progress).await?;
-    let chosen = chosen(current.as_ref(), &request);
-    let mut ids = images::provide(agent, &request, &chosen, progress).await?;
-    if let Some(current) = &current {
-        for (service, id) in &current.images {
-            if request.stack.services.contains_key(service) {
-                ids.entry(service.clone()).or_insert_with(|| id.clone());
-            }
-        }
-    }
+    let ids = provide(agent, current.as_ref(), &mut request, progress).await?;
     if let Some(outcome) = unchanged(stack, current.as_ref(), &request.stack, &ids) {
         return Ok(Some(outcome));
     }
@@ -177,6 +170,25 @@ async fn begin(
     let _ = progress.send(Progress::Plan { plan: view });
     start(stack, release.number, progress).await?;
     Ok(None)
+}
+
+/// Has everything made that services need before they can be: what others make for them, and their images, whose ids it
+/// gives. A service that nothing was asked for keeps the image that it has.
+async fn provide(
+    agent: &Agent,
+    current: Option<&Release>,
+    request: &mut DeployRequest,
+    progress: &UnboundedSender<Progress>,
+) -> Result<BTreeMap<ServiceName, String>, Error> {
+    outside::provide(agent, &mut request.stack, progress).await?;
+    let chosen = chosen(current, request);
+    let mut ids = images::provide(agent, request, &chosen, progress).await?;
+    for (service, id) in current.iter().flat_map(|release| &release.images) {
+        if request.stack.services.contains_key(service) {
+            ids.entry(service.clone()).or_insert_with(|| id.clone());
+        }
+    }
+    Ok(ids)
 }
 
 async fn begin_rollback(
@@ -224,14 +236,7 @@ async fn begin_create(
     mark_as_new(&mut request)?;
     request.stack = wanted(current.as_ref(), &request)?;
     preflight::check(agent, &request.stack, &sight.observed).await?;
-    outside::provide(agent, &mut request.stack, progress).await?;
-    let chosen = chosen(current.as_ref(), &request);
-    let mut ids = images::provide(agent, &request, &chosen, progress).await?;
-    for (service, id) in current.iter().flat_map(|release| &release.images) {
-        if request.stack.services.contains_key(service) {
-            ids.entry(service.clone()).or_insert_with(|| id.clone());
-        }
-    }
+    let ids = provide(agent, current.as_ref(), &mut request, progress).await?;
     let release = agent.journal.add_release(&request.stack, ids, clock::now()).await?;
     let blueprint = Blueprint::new(release.clone());
     let stays = |i: &&Instance| blueprint.made(i, &sight.observed);

@@ -1,5 +1,6 @@
 //! Who waits for the end of what, and when that end has come.
 
+use crate::Error;
 use mainstay_api::{Outcome, Progress};
 use mainstay_model::{Health, InstanceState, Phase, ReleaseNumber, ServiceName, StackState, Wish};
 use mainstay_plan::Blueprint;
@@ -113,6 +114,11 @@ fn started(release: Option<ReleaseNumber>, instances: &[mainstay_model::Instance
 
 pub(crate) fn done(release: Option<ReleaseNumber>, message: String) -> Outcome {
     Outcome { ok: true, release, message, service: None, log: Vec::new(), code: None }
+}
+
+/// The end of what an error kept from being done.
+pub(crate) fn refused(release: Option<ReleaseNumber>, error: &Error) -> Outcome {
+    Outcome { log: error.log(), code: Some(error.code().into()), ..failed(release, error.whole()) }
 }
 
 pub(crate) fn failed(release: Option<ReleaseNumber>, message: String) -> Outcome {

@@ -39,8 +39,13 @@ fn name_of(view: &View<'_>, service: &Service, number: u32) -> String {
     match &service.container_name {
         Some(name) if !view.all().any(|i| i.name == *name) => name.clone(),
         Some(name) => format!("{name}-{number}"),
-        None => format!("{}-{}-{number}", view.input.stack, service.name),
+        None => of_compose(view, service, number),
     }
+}
+
+/// The name that Compose gives a container without `container_name`.
+pub(crate) fn of_compose(view: &View<'_>, service: &Service, number: u32) -> String {
+    format!("{}-{}-{number}", view.input.stack, service.name)
 }
 
 /// The rename that gives the only instance of a service its `container_name` once the old one is gone.

@@ -3,6 +3,7 @@
 //!
 //! As Compose makes it means an instance of release 0. Nothing marks the end: at rest, the stack is Compose's.
 
+use crate::container_name::of_compose;
 use crate::draft::Draft;
 use crate::route::{held_ports, in_force};
 use crate::view::View;
@@ -116,8 +117,7 @@ fn make(
     number: u32,
     ours: &[&Instance],
 ) {
-    let of_compose = || format!("{}-{}-{number}", view.input.stack, service.name);
-    let name = service.container_name.clone().unwrap_or_else(of_compose);
+    let name = service.container_name.clone().unwrap_or_else(|| of_compose(view, service, number));
     let step = match ours.iter().find(|i| i.name == name) {
         Some(old) => Step::Rename { instance: old.id.clone(), name: format!("{name}{LEAVING}") },
         None => {

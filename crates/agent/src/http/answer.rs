@@ -8,9 +8,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
+use mainstay_api::Progress;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -37,6 +38,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Asked<T> {
         let bytes = Bytes::from_request(request, state).await.map_err(|e| Error::Request(e.to_string()))?;
         serde_json::from_slice(&bytes).map(Self).map_err(|e| Error::Request(e.to_string()))
     }
+}
+
+/// Begins `work`, which goes on when whoever asked has gone, and answers with what it tells.
+pub(super) fn begun<F>(work: impl FnOnce(UnboundedSender<Progress>) -> F) -> Response
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (progress, told) = mpsc::unbounded_channel();
+    tokio::spawn(work(progress));
+    lines(told)
 }
 
 /// A stream of JSON lines: everything that comes out of `from`, until its senders are gone.

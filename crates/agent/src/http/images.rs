@@ -1,6 +1,6 @@
 //! Images: what containers were made of, and what is done to images without deploying them.
 
-use super::answer::{Asked, lines};
+use super::answer::{Asked, begun};
 use super::containers::instances;
 use super::stacks::known;
 use crate::images::{self, Work};
@@ -8,12 +8,11 @@ use crate::{Agent, Error, deploy, waiters};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use mainstay_api::{ImageView, ImagesRequest, Outcome, Progress, RemoveImagesRequest, ServicesRequest};
+use mainstay_api::{ImageView, ImagesRequest, Progress, RemoveImagesRequest, ServicesRequest};
 use mainstay_host::docker::{DockerError, ImageInfo};
 use mainstay_model::{Release, RuntimeKind, StackName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 type Shared = State<Arc<Agent>>;
 type OfStack = Path<StackName>;
@@ -105,17 +104,11 @@ pub(super) async fn push(
 
 async fn work(agent: Arc<Agent>, request: ImagesRequest, work: Work) -> Result<Response, Error> {
     let docker = agent.runtimes.docker().await?;
-    let (progress, told) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
+    Ok(begun(|progress| async move {
         let outcome = match images::all(&docker, &request, work, &progress).await {
             Ok(count) => waiters::done(None, format!("{count} images {}", work.done())),
-            Err(error) => Outcome {
-                log: error.log(),
-                code: Some(error.code().into()),
-                ..waiters::failed(None, error.whole())
-            },
+            Err(error) => waiters::refused(None, &error),
         };
         let _ = progress.send(Progress::Done { outcome });
-    });
-    Ok(lines(told))
+    }))
 }

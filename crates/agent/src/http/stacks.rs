@@ -1,6 +1,6 @@
 //! Stacks: what they are, and what is asked of them.
 
-use super::answer::{Asked, lines};
+use super::answer::{Asked, begun, lines};
 use crate::stack::StackHandle;
 use crate::waiters::{Until, Waiter};
 use crate::{Agent, Error, clock, deploy as deploys, preview, view};
@@ -89,10 +89,7 @@ pub(super) async fn deploy(
     Asked(request): Asked<DeployRequest>,
 ) -> Result<Response, Error> {
     let stack = agent.stack(&name).await?;
-    let (progress, told) = mpsc::unbounded_channel();
-    // Goes on when whoever asked has gone.
-    tokio::spawn(deploys::deploy(agent, stack, request, progress));
-    Ok(lines(told))
+    Ok(begun(|progress| deploys::deploy(agent, stack, request, progress)))
 }
 
 pub(super) async fn create(
@@ -101,9 +98,7 @@ pub(super) async fn create(
     Asked(request): Asked<DeployRequest>,
 ) -> Result<Response, Error> {
     let stack = agent.stack(&name).await?;
-    let (progress, told) = mpsc::unbounded_channel();
-    tokio::spawn(deploys::create(agent, stack, request, progress));
-    Ok(lines(told))
+    Ok(begun(|progress| deploys::create(agent, stack, request, progress)))
 }
 
 pub(super) async fn rollback(
@@ -112,9 +107,7 @@ pub(super) async fn rollback(
     Asked(request): Asked<RollbackRequest>,
 ) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
-    let (progress, told) = mpsc::unbounded_channel();
-    tokio::spawn(deploys::rollback(agent, stack, request, progress));
-    Ok(lines(told))
+    Ok(begun(|progress| deploys::rollback(agent, stack, request, progress)))
 }
 
 /// Gives up the deploy under way; one that has switched is past that.
@@ -134,16 +127,12 @@ pub(super) async fn down(
     if let Some(docker) = agent.runtimes.connected().await {
         docker.remove_one_offs(&stack.name).await?;
     }
-    let (progress, told) = mpsc::unbounded_channel();
-    tokio::spawn(deploys::down(agent, stack, request, progress));
-    Ok(lines(told))
+    Ok(begun(|progress| deploys::down(agent, stack, request, progress)))
 }
 
 pub(super) async fn eject(State(agent): Shared, Path(name): Path<StackName>) -> Result<Response, Error> {
     let stack = known(&agent, name)?;
-    let (progress, told) = mpsc::unbounded_channel();
-    tokio::spawn(deploys::eject(agent, stack, progress));
-    Ok(lines(told))
+    Ok(begun(|progress| deploys::eject(agent, stack, progress)))
 }
 
 /// The services meant: those named, or all of the stack.

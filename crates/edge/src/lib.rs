@@ -45,6 +45,7 @@ mod sink;
 mod site;
 mod status;
 mod steering;
+mod sticky;
 mod table;
 mod tally;
 mod target;

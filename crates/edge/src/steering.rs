@@ -46,7 +46,15 @@ impl Steering {
     pub(crate) fn key(&self) -> Option<&HashKey> {
         match &self.balance {
             Balance::Hash(key) => Some(key),
-            Balance::LeastConn | Balance::RoundRobin | Balance::Random => None,
+            Balance::LeastConn | Balance::RoundRobin | Balance::Random | Balance::Sticky(_) => None,
+        }
+    }
+
+    /// The cookie that says with which instance a client stays, if one does.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        match &self.balance {
+            Balance::Sticky(name) => Some(name),
+            Balance::LeastConn | Balance::RoundRobin | Balance::Random | Balance::Hash(_) => None,
         }
     }
 
@@ -56,7 +64,9 @@ impl Steering {
             (Balance::RoundRobin, _) => Choosing::InTurn(upstream.next_turn()),
             (Balance::Random, _) => Choosing::OfTwo(hash((turn, clock::precise()))),
             (Balance::Hash(_), Some(lot)) => Choosing::ByKey(lot),
-            (Balance::LeastConn, _) | (Balance::Hash(_), None) => Choosing::LeastBusy(turn),
+            (Balance::LeastConn | Balance::Sticky(_), _) | (Balance::Hash(_), None) => {
+                Choosing::LeastBusy(turn)
+            }
         }
     }
 

@@ -17,6 +17,9 @@ pub enum Balance {
     /// All with the same key to the same instance as long as it is there; when instances come or go, only keys of
     /// those move (nginx's `hash … consistent`).
     Hash(HashKey),
+    /// Clients stay with the instance that answered them first: a signed cookie of this name says which (nginx's
+    /// `sticky`). Those without one go to the least busy.
+    Sticky(String),
 }
 
 /// What requests of one instance have in common.

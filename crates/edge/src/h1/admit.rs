@@ -12,6 +12,7 @@ use crate::clock;
 use crate::hold::Held;
 use crate::queue::Place;
 use crate::steering::Steering;
+use crate::sticky::Stay;
 use crate::table::Upstream;
 use crate::target::{InFlight, UpstreamState};
 use crate::worker::InForce;
@@ -45,7 +46,7 @@ impl<C: Client> Connection<'_, C> {
         loop {
             let table = self.worker.table();
             let head = self.input.as_ref().map_or(&[][..], |buf| &buf.filled()[bounds.start..bounds.end]);
-            let prepared = match request::prepare(head, &table, &self.peer, &mut admission) {
+            let mut prepared = match request::prepare(head, &table, &self.peer, &mut admission) {
                 Ok(prepared) => prepared,
                 Err(Stopped::Refused(refused)) => {
                     return Err(Turned { refused: *refused, upstream: None, table, admission });
@@ -68,7 +69,7 @@ impl<C: Client> Connection<'_, C> {
             let steering = table.routes[prepared.route].steering.as_deref();
             // Who comes now does not go before those who wait.
             let is_next = place.is_some() || steering.is_none_or(|_| upstream.state.queued() == 0);
-            let picked = if is_next { self.pick(upstream, steering, prepared.lot) } else { None };
+            let picked = if is_next { self.pick(upstream, steering, &mut prepared) } else { None };
             if let Some(in_flight) = picked {
                 place.into_iter().for_each(Place::serve);
                 return Ok(Admitted { prepared, in_flight, table, admission });
@@ -92,12 +93,26 @@ impl<C: Client> Connection<'_, C> {
     }
 
     /// Chooses an instance and counts the request there; none when there is none, or none has room.
-    fn pick(&self, upstream: &Upstream, steering: Option<&Steering>, lot: Option<u64>) -> Option<InFlight> {
+    fn pick(
+        &self,
+        upstream: &Upstream,
+        steering: Option<&Steering>,
+        prepared: &mut Prepared,
+    ) -> Option<InFlight> {
         let (turn, now) = (self.worker.turn(), clock::now());
         let Some(steering) = steering else {
             return balance::pick(&upstream.targets, turn, now, |_| false).cloned().map(InFlight::begin);
         };
-        let choosing = steering.choosing(&upstream.state, turn, lot);
+        if !prepared.tokens.is_empty() {
+            let tickets = &self.worker.shared.tls.tickets;
+            prepared.stays = Stay::find(&prepared.tokens, upstream, tickets);
+        }
+        if let Some(target) = prepared.stays.as_ref().and_then(|stays| stays.target(now))
+            && let Some(in_flight) = InFlight::begin_below(target.clone(), steering.most)
+        {
+            return Some(in_flight);
+        }
+        let choosing = steering.choosing(&upstream.state, turn, prepared.lot);
         let target = balance::choose(&upstream.targets, choosing, steering.most, now, |_| false)?;
         InFlight::begin_below(target.clone(), steering.most)
     }

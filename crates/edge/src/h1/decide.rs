@@ -54,9 +54,22 @@ impl Asking<'_, '_> {
         request.write(&mut out, head, route, peer, &routed.client, extra);
         let framing = request.framing.clone();
         let timeouts = route.timeouts;
-        let lot = route.steering.as_ref().and_then(|steering| request.lot(steering.key()?, routed.client.ip));
-        let route = routed.route;
-        Ok(Prepared { facts, out, framing, route, upstream, timeouts, response_fields, lot, signature })
+        let steering = route.steering.as_deref();
+        let lot = steering.and_then(|steering| request.lot(steering.key()?, routed.client.ip));
+        let tokens = steering.map_or_else(Vec::new, |steering| request.tokens(steering));
+        Ok(Prepared {
+            facts,
+            out,
+            framing,
+            route: routed.route,
+            upstream,
+            timeouts,
+            response_fields,
+            lot,
+            tokens,
+            stays: None,
+            signature,
+        })
     }
 
     fn begin_log(&self, route: &Route, routed: &Routed<'_>, admission: &mut Admission) -> Option<Trace> {

@@ -16,6 +16,7 @@ use crate::error_page::Format;
 use crate::headers::ResponseRules;
 use crate::route::Timeouts;
 use crate::sink::{Coding, Sink};
+use crate::sticky;
 use crate::table::Table;
 use crate::tally::{Fault, Tally};
 use crate::target::{InFlight, Phase, TargetState};
@@ -132,6 +133,7 @@ impl<C: Client> Exchange<'_, C> {
     /// Sends a request whose bytes are all in its output buffer, and relays the response.
     pub(crate) async fn run(mut self) -> Result<Delivered, ForwardError> {
         let mut answering = self.send_until_answered().await?;
+        self.have_client_stay();
         let close = self.must_close();
         let mut out = std::mem::replace(&mut self.request.out, crate::buffer::Out::take());
         let mut interim = 0;
@@ -172,6 +174,18 @@ impl<C: Client> Exchange<'_, C> {
             self.worker.pool.borrow_mut().put(self.in_flight.target(), stream);
         }
         Ok(Delivered { keep_alive, upgraded: None })
+    }
+
+    /// Has the client stay with the instance that answers, where its route wants that.
+    pub(super) fn have_client_stay(&mut self) {
+        let route = &self.table.routes[self.request.route];
+        if route.steering.is_some() {
+            let Prepared { response_fields, stays, facts, upstream, .. } = &mut *self.request;
+            let (key, answering) = (&self.table.upstreams[*upstream].state.key, self.in_flight.target());
+            let tickets = &self.worker.shared.tls.tickets;
+            let staying = sticky::Staying { stays: stays.as_ref(), answering, is_secure: facts.is_secure };
+            staying.write_cookie(response_fields, route, key, tickets);
+        }
     }
 
     pub(super) fn rules(&self) -> Option<&ResponseRules> {

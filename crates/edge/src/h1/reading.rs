@@ -12,7 +12,8 @@ use super::values::Values;
 use crate::identity::{Claims, Client};
 use crate::limit;
 use crate::route::Route;
-use crate::steering::hash;
+use crate::steering::{Steering, hash};
+use crate::sticky::{self, Token};
 use crate::table::{NoRoute, Table, paths};
 use httparse::Header;
 use mainstay_model::{Conditions, HashKey, LimitKey};
@@ -126,15 +127,21 @@ impl<'b> Request<'b> {
         match key {
             HashKey::Client => Some(lot(client)),
             HashKey::Header(name) => self.values(name).next().map(hash),
-            HashKey::Cookie(name) => self.cookie(name.as_bytes()).map(hash),
+            HashKey::Cookie(name) => self.cookies(name).next().map(hash),
         }
     }
 
-    /// The value of a cookie (RFC 6265, 4.2.1).
-    fn cookie(&self, name: &[u8]) -> Option<&'b [u8]> {
+    /// The values of cookies of this name (RFC 6265, 4.2.1): one for each path that has one, the longest path's first.
+    fn cookies<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'b [u8]> + 's {
         let pairs =
             self.values("cookie").flat_map(|value| value.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
-        pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"=")).next()
+        pairs.filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    }
+
+    /// What the client brings back from the edge's own cookie.
+    pub(super) fn tokens(&self, steering: &Steering) -> Vec<Token> {
+        let Some(name) = steering.cookie() else { return Vec::new() };
+        self.cookies(name).filter_map(Token::read).take(sticky::MOST_TOKENS).collect()
     }
 
     /// What the request counts by in each of its route's limits.

@@ -15,6 +15,7 @@ use crate::clock::Millis;
 use crate::error_page::Format;
 use crate::limit;
 use crate::route::Timeouts;
+use crate::sticky::{Stay, Token};
 use crate::table::Table;
 use mainstay_model::ContentCoding;
 use std::mem::MaybeUninit;
@@ -62,6 +63,10 @@ pub(crate) struct Prepared {
     pub(crate) response_fields: Vec<u8>,
     /// By what its instance is chosen, where its route chooses by that.
     pub(crate) lot: Option<u64>,
+    /// Instances that it should stay with, as it says; not verified.
+    pub(crate) tokens: Vec<Token>,
+    /// The one that it stays with.
+    pub(crate) stays: Option<Stay>,
     /// What its body must be signed with.
     pub(crate) signature: Option<Box<Expected>>,
 }

@@ -30,6 +30,7 @@ impl<C: Client> Exchange<'_, C> {
     /// Sends a request whose body is still arriving, while already listening for the response.
     pub(crate) async fn run_streaming(mut self) -> Result<Delivered, ForwardError> {
         let mut stream = self.connect_for_upload().await?;
+        self.have_client_stay();
         let upload_deadline = Deadline::new();
         upload_deadline.cap(self.request.timeouts.request);
         upload_deadline.follow(Some(self.in_flight.target().clone()));

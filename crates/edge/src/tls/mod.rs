@@ -16,6 +16,7 @@ pub(crate) use challenge::{Answering, Challenges};
 pub(crate) use client_auth::{ClientCa, Shown};
 pub(crate) use managed::{Done, Job, Managed, Task};
 pub(crate) use store::{Store, StoreError};
+pub(crate) use tickets::{NAME_LEN, SIGNATURE_LEN, Signed, Tickets};
 
 use crate::client::{Scheme, Secure};
 use crate::clock::{Deadline, Millis};
@@ -41,7 +42,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
-use tickets::Tickets;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
@@ -69,7 +69,7 @@ pub(crate) struct Tls {
     /// Tells that other certificates are served, or that one will not be.
     published: watch::Sender<()>,
     pub(crate) handshakes: Handshakes,
-    tickets: Arc<Tickets>,
+    pub(crate) tickets: Arc<Tickets>,
     config: Arc<ServerConfig>,
     /// The same, where some site asks clients for certificates. Its sessions are not resumed: one from before would
     /// have none.

@@ -1,10 +1,11 @@
 //! Session tickets whose keys outlive the process, so that clients resume with the edge that takes over.
 //!
 //! A key encrypts for a few hours and decrypts for as long as its tickets live, then it is forgotten: whoever steals
-//! the keys later cannot read what was said before. Knows nothing about connections.
+//! the keys later cannot read what was said before. What else clients bring back is signed with keys that are derived from
+//! these, and live as long. Knows nothing about connections.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::rand;
+use aws_lc_rs::{constant_time, hmac, rand};
 use rustls::server::ProducesTickets;
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -21,14 +22,20 @@ const LIFETIME: u32 = 12 * 3600;
 /// Seconds a key opens tickets: its last one was made when it stopped making them.
 const DECRYPTS_FOR: u64 = ENCRYPTS_FOR + LIFETIME as u64;
 
-const NAME_LEN: usize = 16;
+/// Bytes of a key's name.
+pub(crate) const NAME_LEN: usize = 16;
+/// Bytes of a signature: half of HMAC-SHA256, which RFC 2104, 5 holds to be enough.
+pub(crate) const SIGNATURE_LEN: usize = 16;
+/// Keeps keys that sign apart from those that encrypt.
+const SIGNS: &[u8] = b"mainstay signs what clients bring back";
+
 const KEY_LEN: usize = 32;
 const TIME_LEN: usize = 8;
 /// One key on disk.
 const RECORD_LEN: usize = NAME_LEN + TIME_LEN + KEY_LEN;
 
 /// Makes and opens tickets.
-pub(super) struct Tickets {
+pub(crate) struct Tickets {
     state: Mutex<State>,
 }
 
@@ -44,6 +51,16 @@ struct TicketKey {
     made: u64,
     secret: [u8; KEY_LEN],
     key: RandomizedNonceKey,
+    signing: hmac::Key,
+}
+
+/// A signature that is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signed {
+    /// By the key that signs now.
+    Now,
+    /// By one before it, which will be forgotten.
+    Before,
 }
 
 impl fmt::Debug for Tickets {
@@ -75,6 +92,31 @@ impl Tickets {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Signs for somebody who will bring it back, with the newest key; gives its name too.
+    pub(crate) fn sign(&self, message: &[&[u8]]) -> Option<([u8; NAME_LEN], [u8; SIGNATURE_LEN])> {
+        self.sign_at(message, unix_time())
+    }
+
+    /// Whether a signature is right, and how new its key.
+    pub(crate) fn verify(&self, key: &[u8], message: &[&[u8]], signature: &[u8]) -> Option<Signed> {
+        self.verify_at(key, message, signature, unix_time())
+    }
+
+    fn sign_at(&self, message: &[&[u8]], now: u64) -> Option<([u8; NAME_LEN], [u8; SIGNATURE_LEN])> {
+        let mut state = self.lock();
+        let key = state.current(now)?;
+        Some((key.name, key.signature(message)))
+    }
+
+    fn verify_at(&self, name: &[u8], message: &[&[u8]], signature: &[u8], now: u64) -> Option<Signed> {
+        let mut state = self.lock();
+        // The newest may have served its time: then the next signature is another key's.
+        let newest = state.current(now)?.name;
+        let key = state.keys.iter().find(|key| key.name == name && key.opens(now))?;
+        constant_time::verify_slices_are_equal(&key.signature(message), signature).ok()?;
+        Some(if key.name == newest { Signed::Now } else { Signed::Before })
     }
 
     fn encrypt_at(&self, plain: &[u8], now: u64) -> Option<Vec<u8>> {
@@ -151,16 +193,32 @@ impl TicketKey {
         let mut secret = [0; KEY_LEN];
         rand::fill(&mut name).ok()?;
         rand::fill(&mut secret).ok()?;
+        Self::new(name, now, secret)
+    }
+
+    fn new(name: [u8; NAME_LEN], made: u64, secret: [u8; KEY_LEN]) -> Option<Self> {
         let key = RandomizedNonceKey::new(&AES_256_GCM, &secret).ok()?;
-        Some(Self { name, made: now, secret, key })
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), SIGNS);
+        let signing = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+        Some(Self { name, made, secret, key, signing })
+    }
+
+    /// Of the parts and their lengths, so that what stands at the end of one cannot be taken for the next's beginning.
+    fn signature(&self, message: &[&[u8]]) -> [u8; SIGNATURE_LEN] {
+        let mut context = hmac::Context::with_key(&self.signing);
+        for part in message {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let mut signature = [0; SIGNATURE_LEN];
+        signature.copy_from_slice(&context.sign().as_ref()[..SIGNATURE_LEN]);
+        signature
     }
 
     fn read(record: &[u8]) -> Option<Self> {
         let (name, rest) = record.split_first_chunk::<NAME_LEN>()?;
         let (made, secret) = rest.split_first_chunk::<TIME_LEN>()?;
-        let secret: [u8; KEY_LEN] = secret.try_into().ok()?;
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &secret).ok()?;
-        Some(Self { name: *name, made: u64::from_be_bytes(*made), secret, key })
+        Self::new(*name, u64::from_be_bytes(*made), secret.try_into().ok()?)
     }
 
     /// Whether its tickets are still good. One from the future is, for as long as it would be from now on.
@@ -172,7 +230,7 @@ impl TicketKey {
 /// Replaces the file, readable for nobody else. It is not forced to disk: what a power cut takes are tickets.
 fn replace(file: &Path, keys: &[TicketKey]) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(keys.len() * RECORD_LEN);
-    for TicketKey { name, made, secret, key: _ } in keys {
+    for TicketKey { name, made, secret, key: _, signing: _ } in keys {
         bytes.extend_from_slice(name);
         bytes.extend_from_slice(&made.to_be_bytes());
         bytes.extend_from_slice(secret);
@@ -230,6 +288,36 @@ mod tests {
         let after = tickets.encrypt_at(b"b", NOW - 3600).unwrap();
         assert_ne!(before[..NAME_LEN], after[..NAME_LEN]);
         assert!(tickets.decrypt_at(&before, NOW - 3600).is_some());
+    }
+
+    #[test]
+    fn what_was_signed_is_known_by_the_process_that_takes_over_and_for_as_long_as_tickets() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tickets");
+        let (old, new) = (Tickets::new(), Tickets::new());
+        old.keep_in(file.clone());
+        let message: &[&[u8]] = &[b"s/api", b"s/api.1.0"];
+        let (key, signature) = old.sign_at(message, NOW).unwrap();
+        let verify = |tickets: &Tickets, now| tickets.verify_at(&key, message, &signature, now);
+        assert_eq!(verify(&new, NOW), None, "by keys of its own");
+        new.keep_in(file);
+        // What is in the file is from the future by then, and forgotten; so it is given by hand.
+        new.lock().keys = vec![TicketKey::new(key, NOW, old.lock().keys[0].secret).unwrap()];
+        assert_eq!(verify(&new, NOW + ENCRYPTS_FOR - 1), Some(Signed::Now));
+        assert_eq!(verify(&new, NOW + ENCRYPTS_FOR), Some(Signed::Before));
+        assert_eq!(verify(&new, NOW + DECRYPTS_FOR), None);
+        let (key, signature) = old.sign_at(message, NOW).unwrap();
+        for (parts, what) in
+            [([&b"s/ap"[..], b"is/api.1.0"], "shifted"), ([b"s/web", b"s/api.1.0"], "another's")]
+        {
+            assert_eq!(old.verify_at(&key, &parts, &signature, NOW), None, "{what}");
+        }
+        for place in 0..SIGNATURE_LEN {
+            let mut forged = signature;
+            forged[place] ^= 1;
+            assert_eq!(old.verify_at(&key, message, &forged, NOW), None, "byte {place}");
+            assert_eq!(old.verify_at(&key, message, &signature[..place], NOW), None, "cut at {place}");
+        }
     }
 
     #[test]

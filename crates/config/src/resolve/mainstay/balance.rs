@@ -13,7 +13,11 @@ const EJECT_AFTER: u32 = 5;
 /// For how long at first: a restart takes about as long.
 const EJECT_FOR: Duration = Duration::from_secs(30);
 
-/// Reads `balance:`: `least_conn`, `round_robin`, `random`, `hash client`, `hash header NAME` or `hash cookie NAME`.
+/// Name of the cookie where none is given.
+const COOKIE: &str = "mainstay";
+
+/// Reads `balance:`: `least_conn`, `round_robin`, `random`, `sticky`, `sticky NAME`, `hash client`, `hash header NAME` or
+/// `hash cookie NAME`.
 pub(super) fn balance(node: &Node, path: &KeyPath, sink: &mut Sink) -> Balance {
     let Some(given) = node.get("balance") else { return Balance::default() };
     let text = given.as_text().unwrap_or_default();
@@ -22,6 +26,8 @@ pub(super) fn balance(node: &Node, path: &KeyPath, sink: &mut Sink) -> Balance {
         ["least_conn"] => return Balance::LeastConn,
         ["round_robin"] => return Balance::RoundRobin,
         ["random"] => return Balance::Random,
+        ["sticky"] => return Balance::Sticky(COOKIE.to_owned()),
+        ["sticky", name] if is_token(name) => return Balance::Sticky((*name).to_owned()),
         ["hash", "client"] => return Balance::Hash(HashKey::Client),
         ["hash", "header", name] if is_token(name) => {
             return Balance::Hash(HashKey::Header(name.to_ascii_lowercase()));
@@ -33,11 +39,12 @@ pub(super) fn balance(node: &Node, path: &KeyPath, sink: &mut Sink) -> Balance {
     }
     let message = format!("`{text}` is no way to spread requests");
     let finding = Diagnostic::error(Code::InvalidValue, message).about(given).path(path.key("balance"));
-    let known = ["least_conn", "round_robin", "random", "hash client", "hash header", "hash cookie"];
+    let known =
+        ["least_conn", "round_robin", "random", "sticky", "hash client", "hash header", "hash cookie"];
     sink.push(match suggest::closest(text, known) {
         Some(meant) => finding.help(format!("did you mean `{meant}`?")),
         None => finding.help(
-            "write `least_conn`, `round_robin`, `random`, `hash client`, `hash header NAME` or `hash cookie NAME`",
+            "write `least_conn`, `round_robin`, `random`, `sticky`, `hash client`, `hash header NAME` or `hash cookie NAME`",
         ),
     });
     Balance::default()

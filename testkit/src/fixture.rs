@@ -3,7 +3,7 @@
 use mainstay_model::{
     Dependency, DependencyCondition, EdgeSettings, Healthcheck, Hook, HostPattern, Mount, MountKind, Network,
     PortRange, Protocol, PublishedPort, Readiness, Release, ReleaseNumber, Resources, RestartPolicy, Route,
-    RoutePolicy, Secret, Service, ServiceName, Stack, StackName, Timestamp, Volume,
+    RoutePolicy, Secret, Service, ServiceName, Stack, StackName, Timestamp, Transport, Volume,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -122,7 +122,8 @@ impl ServiceExt for Service {
     fn routed(mut self, host: &str) -> Self {
         let host = HostPattern::try_from(host.to_string()).unwrap_or(HostPattern::Any);
         let policy = RoutePolicy::default();
-        self.routes.push(Route { host, path: "/".into(), port: Some(8000), www: false, policy });
+        let transport = Transport::default();
+        self.routes.push(Route { host, path: "/".into(), port: Some(8000), www: false, transport, policy });
         self
     }
 

@@ -48,5 +48,6 @@ pub fn on(code: Code) -> &'static str {
         Code::NothingToRun => "give the service an `image`, a `build` or a `command`",
         Code::UnknownLimit => "declare it under `x-mainstay: edge: limits:`",
         Code::NoService => "name a service of the file",
+        Code::Unverified => "name the authority of the upstream with `ca: FILE`",
     }
 }

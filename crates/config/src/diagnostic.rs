@@ -334,6 +334,8 @@ codes! {
     Obsolete = "C0408",
     /// A key that only containers can have, on a native service.
     ContainerOnly = "C0409",
+    /// A connection to something whose certificate nobody checks.
+    Unverified = "C0410",
     /// A port or port mapping that cannot be parsed.
     BadPort = "C0501",
     /// A mount that cannot be parsed.

@@ -58,7 +58,7 @@ pub(crate) trait Watch {
 }
 
 impl Sink for WriteHalf<'_> {}
-impl Sink for Half<'_> {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink for Half<'_, S> {}
 
 impl Client for TcpStream {
     type Reader<'c> = ReadHalf<'c>;
@@ -83,27 +83,37 @@ impl Watch for ReadHalf<'_> {
 }
 
 /// A TLS connection. Both directions change one session, so halves borrow it in turns.
-pub(crate) struct Secure(RefCell<TlsStream<TcpStream>>);
+#[derive(Debug)]
+pub(crate) struct Secure<S>(RefCell<S>);
 
-impl Secure {
-    pub(crate) fn new(stream: TlsStream<TcpStream>) -> Self {
+impl<S: Unpin> Secure<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Self(RefCell::new(stream))
     }
 
-    fn inner(&mut self) -> Pin<&mut TlsStream<TcpStream>> {
+    pub(crate) fn get_mut(&mut self) -> &mut S {
+        self.0.get_mut()
+    }
+
+    /// Both directions at once.
+    pub(crate) fn halves(&self) -> (Half<'_, S>, Half<'_, S>) {
+        (Half(&self.0), Half(&self.0))
+    }
+
+    fn inner(&mut self) -> Pin<&mut S> {
         Pin::new(self.0.get_mut())
     }
 }
 
 /// One direction of a [`Secure`].
-pub(crate) struct Half<'c>(&'c RefCell<TlsStream<TcpStream>>);
+pub(crate) struct Half<'c, S>(&'c RefCell<S>);
 
-impl Client for Secure {
-    type Reader<'c> = Half<'c>;
-    type Writer<'c> = Half<'c>;
+impl Client for Secure<TlsStream<TcpStream>> {
+    type Reader<'c> = Half<'c, TlsStream<TcpStream>>;
+    type Writer<'c> = Half<'c, TlsStream<TcpStream>>;
 
-    fn split(&mut self) -> (Half<'_>, Half<'_>) {
-        (Half(&self.0), Half(&self.0))
+    fn split(&mut self) -> (Self::Reader<'_>, Self::Writer<'_>) {
+        self.halves()
     }
 
     fn socket(&mut self) -> Option<&TcpStream> {
@@ -116,7 +126,7 @@ impl Client for Secure {
     }
 }
 
-impl Watch for Half<'_> {
+impl<S: AsyncBufRead + Unpin> Watch for Half<'_, S> {
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         // What it has sent stays with the session until it is read.
         let mut stream = self.0.borrow_mut();
@@ -125,13 +135,13 @@ impl Watch for Half<'_> {
     }
 }
 
-impl AsyncRead for Half<'_> {
+impl<S: AsyncRead + Unpin> AsyncRead for Half<'_, S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, into)
     }
 }
 
-impl AsyncWrite for Half<'_> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Half<'_, S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, bytes)
     }
@@ -157,7 +167,7 @@ impl AsyncWrite for Half<'_> {
     }
 }
 
-impl AsyncRead for Secure {
+impl<S: AsyncRead + Unpin> AsyncRead for Secure<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -167,7 +177,7 @@ impl AsyncRead for Secure {
     }
 }
 
-impl AsyncWrite for Secure {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Secure<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.inner().poll_write(cx, bytes)
     }

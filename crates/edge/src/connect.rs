@@ -4,6 +4,7 @@
 
 use crate::clock::{self, Deadline, Millis};
 use crate::target::{Address, TargetState};
+use crate::wire::Wire;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -26,31 +27,68 @@ pub(crate) enum ConnectError {
     TimedOut,
     #[error("no address for {0}")]
     NoAddress(String),
+    #[error("no TLS: {0}")]
+    Tls(#[source] io::Error),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Connects, within `patience` milliseconds.
+/// Connects as the instance is spoken to, within `patience` milliseconds.
 pub(crate) async fn connect(
     target: &TargetState,
     deadline: &Deadline,
     patience: Millis,
+) -> Result<Wire, ConnectError> {
+    within(target, deadline, patience, attempt(target)).await
+}
+
+/// Connects for bytes that are none of our business, within `patience` milliseconds.
+pub(crate) async fn connect_bare(
+    target: &TargetState,
+    deadline: &Deadline,
+    patience: Millis,
 ) -> Result<TcpStream, ConnectError> {
+    within(target, deadline, patience, dial(target)).await
+}
+
+async fn within<T>(
+    target: &TargetState,
+    deadline: &Deadline,
+    patience: Millis,
+    attempt: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
     deadline.arm(patience);
-    let mut attempt = pin!(attempt(target));
-    let stream = std::future::poll_fn(|cx| match attempt.as_mut().poll(cx) {
+    let mut attempt = pin!(attempt);
+    let made = std::future::poll_fn(|cx| match attempt.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(done),
         Poll::Pending if deadline.passed(cx) => Poll::Ready(Err(ConnectError::TimedOut)),
         Poll::Pending => Poll::Pending,
     })
     .await;
-    if stream.is_err() {
-        target.avoid(clock::now() + AVOID_FOR);
+    if let Err(error) = &made {
+        let now = clock::now();
+        // Most likely somebody has to change something; once a second is often enough to say so.
+        if matches!(error, ConnectError::Tls(_)) && target.avoid_until() <= now {
+            tracing::warn!(instance = target.instance, %error, "cannot be spoken to");
+        }
+        target.avoid(now + AVOID_FOR);
     }
-    stream
+    made
 }
 
-async fn attempt(target: &TargetState) -> Result<TcpStream, ConnectError> {
+async fn attempt(target: &TargetState) -> Result<Wire, ConnectError> {
+    let stream = dial(target).await?;
+    match &target.manner {
+        Some(manner) if manner.is_secure() => {
+            // A handshake's state is large, and what is plain should not keep room for it.
+            let shaken = Box::pin(manner.shake_hands(stream, &target.address)).await;
+            shaken.map(Wire::secure).map_err(ConnectError::Tls)
+        }
+        _ => Ok(Wire::Plain(stream)),
+    }
+}
+
+async fn dial(target: &TargetState) -> Result<TcpStream, ConnectError> {
     let stream = match &target.address {
         Address::Ip(address) => TcpStream::connect(address).await?,
         Address::Name { .. } => connect_by_name(&target.address).await?,

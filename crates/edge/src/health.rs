@@ -71,6 +71,7 @@ async fn is_well(target: &TargetState, health: &Health) -> bool {
         Address::Ip(address) => address.to_string(),
         Address::Name { name, .. } => name.clone(),
     };
+    // Over a connection that is there, the scheme is but a word.
     let Ok(request) = Request::get(format!("http://{authority}{}", health.path)).body(Bytes::new()) else {
         return false;
     };

@@ -32,6 +32,7 @@ mod identity;
 mod issue;
 mod limit;
 pub mod listen;
+mod manner;
 mod metrics;
 mod persist;
 mod pool;
@@ -53,6 +54,7 @@ mod tls;
 mod transport;
 mod tunnel;
 mod websocket;
+mod wire;
 mod worker;
 
 pub use persist::PersistError;

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// finest, which a clock of milliseconds cannot tell apart.
 const BOUNDS: [Millis; 11] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 const CLASSES: usize = 5;
-const FAULTS: [(Fault, &str); 4] = [
+const FAULTS: [(Fault, &str); 5] = [
     (Fault::Connect, "connect"),
+    (Fault::Tls, "tls"),
     (Fault::Timeout, "timeout"),
     (Fault::Broken, "broken"),
     (Fault::Nonsense, "nonsense"),

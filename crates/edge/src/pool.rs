@@ -5,10 +5,9 @@
 
 use crate::clock::{self, Millis};
 use crate::target::{Phase, TargetState};
+use crate::wire::Wire;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Waker};
-use tokio::net::TcpStream;
 
 /// Idle connections kept to one instance by one thread. A thread rarely has more requests under way to one
 /// instance; those above it pay one connect.
@@ -26,15 +25,15 @@ pub(crate) struct Pool {
 struct Idle {
     target: Weak<TargetState>,
     /// The longest idle first.
-    connections: Vec<(TcpStream, Millis)>,
+    connections: Vec<(Wire, Millis)>,
 }
 
 impl Pool {
     /// The most recently used connection that is still open and idle for at most `idle_at_most` milliseconds.
-    pub(crate) fn take(&mut self, target: &TargetState, idle_at_most: Millis) -> Option<TcpStream> {
+    pub(crate) fn take(&mut self, target: &TargetState, idle_at_most: Millis) -> Option<Wire> {
         let idle = self.by_target.get_mut(&target.id)?;
-        while let Some((stream, since)) = idle.connections.pop() {
-            if is_stale(&stream) {
+        while let Some((mut stream, since)) = idle.connections.pop() {
+            if stream.is_stale() {
                 continue;
             }
             if clock::now().saturating_sub(since) > idle_at_most {
@@ -48,7 +47,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request, unless its instance is leaving.
-    pub(crate) fn put(&mut self, target: &Arc<TargetState>, stream: TcpStream) {
+    pub(crate) fn put(&mut self, target: &Arc<TargetState>, stream: Wire) {
         if target.phase() == Phase::Leaving {
             return;
         }
@@ -68,14 +67,8 @@ impl Pool {
                 return false;
             }
             idle.connections
-                .retain(|(stream, since)| now.saturating_sub(*since) < KEEP_FOR && !is_stale(stream));
+                .retain_mut(|(stream, since)| now.saturating_sub(*since) < KEEP_FOR && !stream.is_stale());
             !idle.connections.is_empty()
         });
     }
-}
-
-/// An idle connection has nothing to say: when it became readable, the instance closed it or broke the
-/// protocol.
-fn is_stale(stream: &TcpStream) -> bool {
-    stream.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready()
 }

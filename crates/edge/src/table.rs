@@ -11,13 +11,14 @@ use crate::clients::Clients;
 use crate::clock::{self, Millis};
 use crate::health::Health;
 use crate::limit;
+use crate::manner::Manner;
 use crate::metrics::RouteStats;
 use crate::route::Route;
 use crate::site::Site;
 use crate::target::{Address, Phase, TargetState, UpstreamState};
 use compile::{Compiler, Hosts};
-use mainstay_model::Conditions;
 use mainstay_model::table::{ListenerKind, RouteTable, TableRoute, Target};
+use mainstay_model::{Conditions, Transport};
 use paths::Paths;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -148,8 +149,10 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// By instance and address. An instance in no table lives on while a request holds it.
-    targets: HashMap<(String, String), Weak<TargetState>>,
+    /// By instance, address and how it is spoken to. An instance in no table lives on while a request holds it.
+    targets: HashMap<(String, String, Transport), Weak<TargetState>>,
+    /// Ways of speaking to upstreams. One in no table lives on while an instance has it.
+    manners: HashMap<Transport, Weak<Manner>>,
     /// Upstreams keep their counts for the life of the process.
     upstreams: HashMap<String, Arc<UpstreamState>>,
     /// What limits remember of clients, with the number of keys each has room for. A limit in no table is forgotten.
@@ -191,9 +194,11 @@ impl Registry {
         let mut index = HashMap::new();
         for (key, upstream) in &model.upstreams {
             index.insert(key.as_str(), table.upstreams.len());
-            let targets = upstream.targets.iter().map(|t| seen.target(t)).collect::<Result<_, _>>()?;
+            let manner = seen.manner(&upstream.transport);
+            let target = |t| seen.target(t, &upstream.transport, manner.as_ref());
+            let targets = upstream.targets.iter().map(target).collect::<Result<_, _>>()?;
             for draining in &upstream.draining {
-                seen.target(&draining.target)?;
+                parse_address(&draining.target)?;
             }
             let state = seen.upstream(key, self.workers);
             let hold_until = upstream.hold_until.map(clock::from_wall);
@@ -249,35 +254,54 @@ impl Registry {
             .flat_map(|u| &u.draining)
             .map(|d| (key(&d.target), clock::from_wall(d.until)))
             .collect();
-        let active: std::collections::HashSet<_> =
-            model.upstreams.values().flat_map(|u| &u.targets).map(key).collect();
+        let taking = model.upstreams.values().flat_map(|u| u.targets.iter().map(|t| (t, &u.transport)));
+        let spoken_to = |(t, transport): (&Target, &Transport)| {
+            (t.instance.clone(), t.address.clone(), transport.clone())
+        };
+        let active: std::collections::HashSet<_> = taking.map(spoken_to).collect();
         seen.routes.retain(|_, stats| stats.strong_count() > 0);
         seen.zones.retain(|_, (_, zone)| zone.strong_count() > 0);
         seen.targets.retain(|_, target| target.strong_count() > 0);
+        seen.manners.retain(|_, manner| manner.strong_count() > 0);
         for (key, target) in &seen.targets {
             let Some(target) = target.upgrade() else { continue };
             if active.contains(key) {
                 target.enter(Phase::Active, clock::NEVER);
             } else {
                 // Gone without a word about draining: let it finish, as long as its instance lives.
-                target.enter(Phase::Leaving, draining.get(key).copied().unwrap_or(clock::NEVER));
+                let named = (key.0.clone(), key.1.clone());
+                target.enter(Phase::Leaving, draining.get(&named).copied().unwrap_or(clock::NEVER));
             }
         }
     }
 }
 
 impl Seen {
-    fn target(&mut self, target: &Target) -> Result<Arc<TargetState>, TableError> {
+    fn target(
+        &mut self,
+        target: &Target,
+        transport: &Transport,
+        manner: Option<&Arc<Manner>>,
+    ) -> Result<Arc<TargetState>, TableError> {
         let Target { instance, address } = target;
-        let key = (instance.clone(), address.clone());
+        let key = (instance.clone(), address.clone(), transport.clone());
         if let Some(known) = self.targets.get(&key).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        let parsed = parse_address(address)
-            .ok_or_else(|| TableError::BadAddress { instance: instance.clone(), address: address.clone() })?;
-        let state = Arc::new(TargetState::new(instance, parsed));
+        let mut state = TargetState::new(instance, parse_address(target)?);
+        state.manner = manner.cloned();
+        let state = Arc::new(state);
         self.targets.insert(key, Arc::downgrade(&state));
         Ok(state)
+    }
+
+    fn manner(&mut self, transport: &Transport) -> Option<Arc<Manner>> {
+        if let Some(known) = self.manners.get(transport).and_then(Weak::upgrade) {
+            return Some(known);
+        }
+        let made = Manner::new(transport).map(Arc::new)?;
+        self.manners.insert(transport.clone(), Arc::downgrade(&made));
+        Some(made)
     }
 
     /// The counts of a route, from earlier tables on.
@@ -309,7 +333,13 @@ impl Seen {
     }
 }
 
-fn parse_address(text: &str) -> Option<Address> {
+fn parse_address(target: &Target) -> Result<Address, TableError> {
+    let Target { instance, address } = target;
+    let bad = || TableError::BadAddress { instance: instance.clone(), address: address.clone() };
+    address_of(address).ok_or_else(bad)
+}
+
+fn address_of(text: &str) -> Option<Address> {
     if let Ok(ip) = text.parse() {
         return Some(Address::Ip(ip));
     }

@@ -27,6 +27,8 @@ pub(crate) struct Tally {
 pub(crate) enum Fault {
     /// No connection to the instance.
     Connect,
+    /// A connection, but no TLS on it.
+    Tls,
     /// It took too long.
     Timeout,
     /// It broke off.

@@ -3,6 +3,7 @@
 //! These outlive tables: a request holds its instance whatever table came since. Knows nothing about sockets.
 
 use crate::clock::{Millis, NEVER};
+use crate::manner::Manner;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -34,6 +35,8 @@ pub(crate) struct TargetState {
     pub(crate) id: u64,
     pub(crate) instance: String,
     pub(crate) address: Address,
+    /// How it is spoken to; none for HTTP/1.1 over TCP.
+    pub(crate) manner: Option<Arc<Manner>>,
     /// Requests, tunnels and TCP connections now open.
     in_flight: AtomicU64,
     phase: AtomicU8,
@@ -61,6 +64,7 @@ impl TargetState {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             instance: instance.to_owned(),
             address,
+            manner: None,
             in_flight: AtomicU64::new(0),
             phase: AtomicU8::new(0),
             closes_by: AtomicU64::new(NEVER),

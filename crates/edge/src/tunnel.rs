@@ -12,6 +12,7 @@ use crate::table::Kind;
 use crate::target::InFlight;
 use crate::transport::{self, TransportError};
 use crate::websocket::{Frames, GOING_AWAY};
+use crate::wire::Wire;
 use crate::worker::Worker;
 use std::future::poll_fn;
 use std::io;
@@ -42,7 +43,7 @@ pub(crate) async fn serve_tcp(worker: &Rc<Worker>, client: TcpStream, address: S
     let Some((upstream, in_flight)) = reach(worker, address, &deadline).await else { return };
     deadline.follow(Some(in_flight.target().clone()));
     // Databases' clients hold connections for days: only a peer that vanished, or a drain, ends them.
-    Tunnel::new(client, upstream).run(&deadline, NEVER).await;
+    Tunnel::new(client, Wire::Plain(upstream)).run(&deadline, NEVER).await;
     drop(in_flight);
 }
 
@@ -62,7 +63,7 @@ async fn reach(
         let picked = balance::pick(&upstream.targets, worker.turn(), clock::now(), |id| tried.contains(&id));
         if let Some(target) = picked {
             let in_flight = InFlight::begin(target.clone());
-            match connect::connect(target, deadline, CONNECT_PATIENCE).await {
+            match connect::connect_bare(target, deadline, CONNECT_PATIENCE).await {
                 Ok(stream) => return Some((stream, in_flight)),
                 Err(error) => {
                     tracing::debug!(instance = target.instance, %error, "cannot connect");
@@ -83,7 +84,7 @@ async fn reach(
 /// Two connections joined.
 pub(crate) struct Tunnel<C> {
     client: C,
-    upstream: TcpStream,
+    upstream: Wire,
     to_upstream: Way,
     to_client: Way,
     /// Frames towards the client, when this is a WebSocket.
@@ -102,8 +103,8 @@ struct Way {
 }
 
 impl<C: Client> Tunnel<C> {
-    pub(crate) fn new(mut client: C, upstream: TcpStream) -> Self {
-        for stream in client.socket().into_iter().chain([&upstream]) {
+    pub(crate) fn new(mut client: C, mut upstream: Wire) -> Self {
+        for stream in client.socket().into_iter().chain([upstream.socket()]) {
             if let Err(error) = probe_when_silent(stream) {
                 tracing::debug!(%error, "no TCP keep-alive");
             }

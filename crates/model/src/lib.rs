@@ -35,6 +35,7 @@ mod storage;
 pub mod table;
 mod time;
 mod tls;
+mod transport;
 mod trust;
 
 pub use access::{Access, Asked, BasicAuth, ForwardAuth, Jwt, JwtKeys, NetworkRule, Webhook, WebhookSender};
@@ -76,4 +77,5 @@ pub use tls::{
     Acme, CertificateFiles, DnsProvider, ExternalAccount, Issuer, LETS_ENCRYPT, LETS_ENCRYPT_STAGING,
     ManagedCertificate, OnDemand, TableTls, TlsSettings,
 };
+pub use transport::{ClientIdentity, Scheme, Transport, UpstreamTls};
 pub use trust::TrustedProxy;

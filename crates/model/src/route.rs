@@ -1,6 +1,6 @@
 //! Which requests a service gets.
 
-use crate::{Access, Balance, Compression, Cors, Ejection, Files, HeaderRules, Site};
+use crate::{Access, Balance, Compression, Cors, Ejection, Files, HeaderRules, Site, Transport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -244,6 +244,9 @@ pub struct Route {
     /// `www: redirect`: the same host with `www.` before it, or without, is redirected here.
     #[serde(default, skip_serializing_if = "is_default")]
     pub www: bool,
+    /// How the instance is spoken to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub transport: Transport,
     /// What is done with its requests.
     #[serde(flatten)]
     pub policy: RoutePolicy,
@@ -256,8 +259,11 @@ pub struct ExternalRoute {
     pub host: HostPattern,
     /// Path prefix.
     pub path: String,
-    /// `host:port` of each upstream, without scheme (only `http://` is spoken). Empty for a redirect.
+    /// `host:port` of each upstream, without scheme. Empty for a redirect.
     pub to: Vec<String>,
+    /// How they are spoken to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub transport: Transport,
     /// How the upstreams are asked whether they are well.
     #[serde(default, skip_serializing_if = "is_default")]
     pub health: Option<UpstreamHealth>,

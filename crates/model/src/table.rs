@@ -3,7 +3,9 @@
 //! A table is complete in itself. The edge applies it atomically, keeps it on disk, and can start from it
 //! without an agent.
 
-use crate::{ClientRules, HostPattern, Limit, RoutePolicy, Site, TableTls, Timestamp, UpstreamHealth};
+use crate::{
+    ClientRules, HostPattern, Limit, RoutePolicy, Site, TableTls, Timestamp, Transport, UpstreamHealth,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -91,6 +93,9 @@ pub struct Upstream {
     /// The edge itself asks its targets how they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<UpstreamHealth>,
+    /// How its targets are spoken to.
+    #[serde(default, skip_serializing_if = "crate::route::is_default")]
+    pub transport: Transport,
 }
 
 /// One instance, as the edge sees it.

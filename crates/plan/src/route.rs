@@ -8,7 +8,7 @@ use crate::{Blueprint, eject};
 use mainstay_model::table::{Draining, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
 use mainstay_model::{
     Access, Asked, Choice, HostPattern, Instance, Probe, Protocol, Readiness, Redirect, Route, RoutePolicy,
-    RuntimeKind, Service, ServiceName, Site, Stack, StackName, Step, Timestamp, Wish,
+    RuntimeKind, Service, ServiceName, Site, Stack, StackName, Step, Timestamp, Transport, Wish,
 };
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -170,6 +170,7 @@ fn add_service(
     for port in ports(serving, service) {
         let upstream = table.upstreams.entry(upstream_key(stack, &service.name, port)).or_default();
         upstream.targets = targets(view, serving, service, port);
+        upstream.transport = transport(service, port);
         upstream.draining.retain(|d| !upstream.targets.contains(&d.target));
         if upstream.targets.is_empty() {
             upstream.hold_until = hold_until(view, service);
@@ -205,6 +206,19 @@ fn add_service(
     }
 }
 
+/// How `port` of an instance is spoken to. All its routes say the same.
+fn transport(service: &Service, port: u16) -> Transport {
+    let leads_there = |route: &&Route| route.port.or(main_port(service)) == Some(port);
+    let passing = service.routes.iter().filter(|route| route.policy.redirect.is_none());
+    let mut transport =
+        passing.filter(leads_there).map(|route| route.transport.clone()).next().unwrap_or_default();
+    if transport.scheme.is_secure() && transport.tls.server_name.is_none() {
+        // Its address says nothing that a certificate could be for.
+        transport.tls.server_name = Some(service.name.to_string());
+    }
+    transport
+}
+
 fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
     for (index, route) in serving.release.stack.edge.routes.iter().enumerate() {
         let key = format!("{}/external-{index}", view.input.stack);
@@ -212,8 +226,10 @@ fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
         if !is_answered_here {
             let targets =
                 route.to.iter().map(|to| Target { instance: to.clone(), address: to.clone() }).collect();
-            let health = route.health.clone();
-            table.upstreams.insert(key.clone(), Upstream { targets, health, ..Upstream::default() });
+            let (health, transport) = (route.health.clone(), route.transport.clone());
+            table
+                .upstreams
+                .insert(key.clone(), Upstream { targets, health, transport, ..Upstream::default() });
         }
         table.routes.push(TableRoute {
             host: route.host.clone(),

@@ -97,6 +97,7 @@ fn routes(stack: &Stack, tree: &Node, sink: &mut Sink) {
     for service in stack.services.values() {
         let name = service.name.as_str();
         let ours = tree.at(&["services", name, "x-mainstay"]);
+        let mut spoken = BTreeMap::new();
         for (index, route) in service.routes.iter().enumerate() {
             let span = item(ours, "routes", index, service.routes.len());
             let at = KeyPath::root().key("services").key(name).key("x-mainstay").key("routes").index(index);
@@ -111,6 +112,16 @@ fn routes(stack: &Stack, tree: &Node, sink: &mut Sink) {
                 sink.push(finding.help("write `port:` in the route, or `expose:` the port"));
             }
             limits(&declared, &route.policy, span, &at, sink);
+            let port = route.port.or(service.main_port());
+            match spoken.get(&port) {
+                Some((other, first)) if *other != &route.transport && !answers_itself => {
+                    let message = format!("two routes of `{name}` speak to one port in different ways");
+                    let finding = Diagnostic::error(Code::Conflict, message).at(span).path(&at);
+                    sink.push(finding.note("the first one is here", *first));
+                }
+                None if !answers_itself => drop(spoken.insert(port, (&route.transport, span))),
+                _ => {}
+            }
             claims.claim((&route.host, &route.path, &route.policy), format!("`{name}`"), span, at, sink);
         }
     }

@@ -100,8 +100,14 @@ static EAB: Object = Object {
 static ON_DEMAND: Object =
     Object { parts: &[&[key("ask", Kind::Text)]], required: &["ask"], extensible: false, nullable: false };
 
-static ROUTE: Object =
-    closed(&[ANY_ROUTE, &[key("port", Kind::Whole), key("www", Kind::Word(&["redirect"]))]]);
+static ROUTE: Object = closed(&[
+    ANY_ROUTE,
+    &[
+        key("port", Kind::Whole),
+        key("scheme", Kind::Word(&["http", "https"])),
+        key("www", Kind::Word(&["redirect"])),
+    ],
+]);
 
 static EXTERNAL_ROUTE: Object = closed(&[
     ANY_ROUTE,
@@ -139,9 +145,15 @@ const ANY_ROUTE: &[Key] = &[
     key("rewrite", Kind::Text),
     key("strip_prefix", Kind::Flag),
     key("timeouts", Kind::Object(&TIMEOUTS)),
+    key("upstream_tls", Kind::Object(&UPSTREAM_TLS)),
     key("weight", Kind::Count),
     key("when", Kind::Object(&CONDITIONS)),
 ];
+
+static UPSTREAM_TLS: Object = closed(&[
+    CERTIFICATE,
+    &[key("ca", Kind::Text), key("server_name", Kind::Text), key("verify", Kind::OptOut)],
+]);
 
 const ACCESS: Kind = Kind::Short(Short::Under("for"), &Kind::Object(&ACCESS_RULES));
 

@@ -21,11 +21,11 @@ use crate::table::Table;
 use crate::tally::{Fault, Tally};
 use crate::target::{InFlight, Phase, TargetState};
 use crate::transport::{self, TransportError};
+use crate::wire::Wire;
 use crate::worker::Worker;
 use mainstay_model::ContentCoding;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
-use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 
 /// For bodies whose receiver shows by other means that it has gone.
@@ -81,6 +81,7 @@ impl ForwardError {
     /// What the instance did wrong, if it is to blame.
     pub(crate) fn fault(&self) -> Option<Fault> {
         match self {
+            Self::Connect(ConnectError::Tls(_)) => Some(Fault::Tls),
             Self::Connect(_) => Some(Fault::Connect),
             Self::UpstreamTimedOut => Some(Fault::Timeout),
             Self::Upstream(_) => Some(Fault::Broken),
@@ -105,7 +106,7 @@ impl ForwardError {
 pub(crate) struct Delivered {
     pub(crate) keep_alive: bool,
     /// The protocol changed: the upstream's connection, and what it had sent already.
-    pub(crate) upgraded: Option<(TcpStream, Option<Buf>, InFlight)>,
+    pub(crate) upgraded: Option<(Wire, Option<Buf>, InFlight)>,
 }
 
 /// A request on its way.
@@ -124,7 +125,7 @@ pub(crate) struct Exchange<'e, C> {
 
 /// A connection that carries a response.
 struct Answering {
-    stream: TcpStream,
+    stream: Wire,
     slot: Option<Buf>,
     head: Bounds,
 }
@@ -271,11 +272,7 @@ impl<C: Client> Exchange<'_, C> {
         }
     }
 
-    async fn obtain(
-        &self,
-        target: &Arc<TargetState>,
-        reuse: bool,
-    ) -> Result<(TcpStream, bool), ConnectError> {
+    async fn obtain(&self, target: &Arc<TargetState>, reuse: bool) -> Result<(Wire, bool), ConnectError> {
         if reuse {
             let idle_at_most = if self.request.facts.idempotent { NEVER } else { FRESH_ENOUGH };
             if let Some(stream) = self.worker.pool.borrow_mut().take(target, idle_at_most) {
@@ -287,7 +284,7 @@ impl<C: Client> Exchange<'_, C> {
         Ok((stream, false))
     }
 
-    async fn send(&self, stream: &mut TcpStream) -> Result<(Option<Buf>, Bounds), ForwardError> {
+    async fn send(&self, stream: &mut Wire) -> Result<(Option<Buf>, Bounds), ForwardError> {
         let Timeouts { first_byte, write, .. } = self.request.timeouts;
         let written = transport::write_all(stream, &[&self.request.out], self.deadline, write).await;
         written.map_err(ForwardError::upstream)?;

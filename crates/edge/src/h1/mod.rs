@@ -39,6 +39,7 @@ use crate::tally::Tally;
 use crate::target::{InFlight, UpstreamState};
 use crate::transport;
 use crate::tunnel;
+use crate::wire::Wire;
 use crate::worker::Worker;
 use admit::{Admitted, Turned};
 use arrive::NoHead;
@@ -52,7 +53,6 @@ pub(crate) use request::{Facts, Refusal, Refused};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 /// After the last answer: how long, and how much, a client that is still sending is listened to, so that it
 /// reads the answer before a reset reaches it.
@@ -112,7 +112,7 @@ pub(crate) enum Next {
 }
 
 pub(crate) struct Upgraded {
-    upstream: TcpStream,
+    upstream: Wire,
     from_upstream: Option<Buf>,
     in_flight: InFlight,
     protocol: Option<Upgrade>,

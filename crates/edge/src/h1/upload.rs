@@ -17,14 +17,14 @@ use crate::headers::ResponseRules;
 use crate::sink::{Coding, Sink};
 use crate::tally::Tally;
 use crate::target::{Phase, TargetState, UpstreamState};
+use crate::wire::Wire;
 use crate::worker::Worker;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
+use tokio::io::AsyncRead;
 
 impl<C: Client> Exchange<'_, C> {
     /// Sends a request whose body is still arriving, while already listening for the response.
@@ -85,7 +85,7 @@ impl<C: Client> Exchange<'_, C> {
     }
 
     /// A connection for a body that can be sent only once.
-    async fn connect_for_upload(&mut self) -> Result<TcpStream, ForwardError> {
+    async fn connect_for_upload(&mut self) -> Result<Wire, ForwardError> {
         let mut tried = [0_u64; MOST_ATTEMPTS];
         for place in 0..MOST_ATTEMPTS {
             let target = self.in_flight.target().clone();
@@ -159,9 +159,9 @@ struct Download<'d> {
 
 impl Download<'_> {
     /// Relays the response. Says whether the client's and the upstream's connection can be used again.
-    async fn run<W: Sink>(
+    async fn run<R: AsyncRead + Unpin, W: Sink>(
         self,
-        from: &mut ReadHalf<'_>,
+        from: &mut R,
         slot: &mut Option<Buf>,
         client: &mut W,
     ) -> Result<(bool, bool), ForwardError> {

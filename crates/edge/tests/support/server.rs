@@ -38,6 +38,11 @@ impl Server {
 
     /// nginx with these directives in `http` and in its only `server`.
     pub async fn nginx(http: &str, server: &str) -> Self {
+        Self::nginx_listening("", http, server).await
+    }
+
+    /// The same, with words such as `ssl` behind the address it listens on.
+    pub async fn nginx_listening(how: &str, http: &str, server: &str) -> Self {
         Self::start("nginx", |command, directory, address| {
             let root = directory.path().display();
             let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -45,7 +50,7 @@ impl Server {
                 .concat();
             let config = format!(
                 "daemon off; master_process off; pid {root}/pid; error_log {root}/log; events {{}} http {{ \
-                 access_log off; {temporary} {http} server {{ listen {address}; {server} }} }}"
+                 access_log off; {temporary} {http} server {{ listen {address} {how}; {server} }} }}"
             );
             std::fs::write(directory.path().join("conf"), config).unwrap();
             command.arg("-c").arg(directory.path().join("conf"));

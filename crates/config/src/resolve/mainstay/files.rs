@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::resolve::Reader;
 use crate::shape::MAINSTAY_SERVICE;
-use mainstay_model::{ExternalRoute, Files, Route};
+use mainstay_model::{ExternalRoute, Files, Route, Transport};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -42,7 +42,8 @@ pub(in crate::resolve) fn statics(
             let read = route::of_service(item, reader, &path.key("routes").index(index), sink);
             let Some(Route { host, path, policy, .. }) = read else { continue };
             let policy = mainstay_model::RoutePolicy { files: Some(files.clone()), ..policy };
-            all.push(ExternalRoute { host, path, to: Vec::new(), health: None, policy });
+            let transport = Transport::default();
+            all.push(ExternalRoute { host, path, to: Vec::new(), transport, health: None, policy });
         }
     }
     all

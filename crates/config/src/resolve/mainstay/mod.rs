@@ -10,6 +10,7 @@ mod readiness;
 mod response;
 mod route;
 mod tls;
+mod transport;
 
 use super::{Cx, Reader};
 use crate::check::check;

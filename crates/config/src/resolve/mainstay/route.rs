@@ -1,6 +1,6 @@
 //! `routes:` of a service and of the edge.
 
-use super::{access, balance, response};
+use super::{access, balance, response, transport};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::resolve::{Reader, resources};
@@ -28,7 +28,8 @@ pub(super) fn of_service(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: 
         let span = node.get("www").map(|n| n.span);
         sink.push(Diagnostic::error(Code::InvalidValue, message).at(span).path(path.key("www")));
     }
-    Some(Route { host, path: prefix, port, www, policy: policy(node, reader, path, sink) })
+    let transport = transport::of_service(node, reader, path, sink);
+    Some(Route { host, path: prefix, port, www, transport, policy: policy(node, reader, path, sink) })
 }
 
 /// Reads a route of the edge.
@@ -40,8 +41,7 @@ pub(super) fn external(
 ) -> Option<ExternalRoute> {
     let (host, prefix) = host_and_path(node, path, sink)?;
     let policy = policy(node, reader, path, sink);
-    let to_path = path.key("to");
-    let to: Vec<String> = node.items("to").iter().filter_map(|to| upstream(to, &to_path, sink)).collect();
+    let (to, transport) = transport::of_external(node, reader, path, sink);
     if node.get("to").is_none() && policy.redirect.is_none() {
         let finding = Diagnostic::error(Code::MissingKey, "`to` is missing here").at(node.span).path(path);
         sink.push(finding);
@@ -51,7 +51,7 @@ pub(super) fn external(
         return None;
     }
     let health = node.get("health").and_then(|given| health(given, &path.key("health"), sink));
-    Some(ExternalRoute { host, path: prefix, to, health, policy })
+    Some(ExternalRoute { host, path: prefix, to, transport, health, policy })
 }
 
 /// Reads `health:`.
@@ -225,19 +225,4 @@ fn timeouts(node: &Node) -> RouteTimeouts {
         request: time("request"),
         queue: time("queue"),
     }
-}
-
-/// `http://host[:port]` as `host:port`.
-fn upstream(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<String> {
-    let text = node.as_text()?;
-    let host = text.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    let Some(host) = host.filter(|h| !h.is_empty() && !h.contains(['/', '?', '#', '@', ' '])) else {
-        let message = format!("`{text}` is not an upstream: write http://host:port");
-        sink.push(Diagnostic::error(Code::InvalidValue, message).about(node).path(path));
-        return None;
-    };
-    let has_port = host.rsplit_once(':').is_some_and(|(before, port)| {
-        port.parse::<u16>().is_ok() && (!before.contains(':') || before.ends_with(']'))
-    });
-    Some(if has_port { host.to_owned() } else { format!("{host}:80") })
 }

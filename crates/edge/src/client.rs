@@ -4,6 +4,8 @@
 //! the others. Knows nothing about HTTP.
 
 use crate::sink::Sink;
+use crate::source::Source;
+use h2::Reason;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 /// What the request path needs of a client's connection.
 pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
     /// What is read from while something is written to.
-    type Reader<'c>: AsyncRead + Watch + Unpin
+    type Reader<'c>: Source + Watch
     where
         Self: 'c;
     /// What is written to while something is read from.
@@ -33,6 +35,9 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
     /// Tells the peer, if that needs saying, that what it got is all there is: without it, a TLS client must take what
     /// has no known length for cut off. To be followed by dropping the connection.
     fn say_end(&mut self);
+
+    /// Tells the peer why an answer breaks off, where that can be said. To be followed by dropping the connection.
+    fn say_broken(&mut self, _: Reason) {}
 }
 
 /// How the client reached us, which is the scheme of its requests (RFC 9110, 4.2).

@@ -3,9 +3,11 @@
 //! One that does not answer well is the last choice until its next answers count; alone, it is better than nobody. Knows
 //! nothing about routes and requests.
 
+use crate::call;
 use crate::clock::{self, Deadline, Millis};
 use crate::connect;
 use crate::issue::https;
+use crate::manner::Manner;
 use crate::shared::Shared;
 use crate::target::{Address, TargetState};
 use bytes::Bytes;
@@ -71,11 +73,16 @@ async fn is_well(target: &TargetState, health: &Health) -> bool {
         Address::Ip(address) => address.to_string(),
         Address::Name { name, .. } => name.clone(),
     };
-    // Over a connection that is there, the scheme is but a word.
-    let Ok(request) = Request::get(format!("http://{authority}{}", health.path)).body(Bytes::new()) else {
-        return false;
+    let is = |of: fn(&Manner) -> bool| target.manner.as_ref().is_some_and(|manner| of(manner));
+    let scheme = if is(Manner::is_secure) { "https" } else { "http" };
+    let request = Request::get(format!("{scheme}://{authority}{}", health.path));
+    let Ok(wire) = connect::connect(target, &Deadline::new(), clock::NEVER).await else { return false };
+    let status = if is(Manner::is_http2) {
+        let Ok(request) = request.body(()) else { return false };
+        call::status_of(wire, request).await.ok()
+    } else {
+        let Ok(request) = request.body(Bytes::new()) else { return false };
+        https::over(wire, request).await.ok().map(|answer| answer.status())
     };
-    let Ok(stream) = connect::connect(target, &Deadline::new(), clock::NEVER).await else { return false };
-    let answer = https::over(stream, request).await;
-    answer.is_ok_and(|answer| matches!(answer.status().as_u16(), 200..400))
+    status.is_some_and(|status| matches!(status.as_u16(), 200..400))
 }

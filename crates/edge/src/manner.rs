@@ -1,11 +1,11 @@
-//! How the instances of an upstream are spoken to, beyond HTTP/1.1 over TCP: TLS, checked as the file says.
+//! How the instances of an upstream are spoken to, beyond HTTP/1.1 over TCP: HTTP/2, and TLS, checked as the file says.
 //!
 //! Made once for all tables that say the same, so that sessions can be resumed whatever table came since. Knows nothing
 //! about requests.
 
 use crate::target::Address;
 use crate::tls::provider;
-use mainstay_model::{ClientIdentity, Transport, UpstreamTls};
+use mainstay_model::{ClientIdentity, Scheme, Transport, UpstreamTls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 /// The way of one upstream.
 #[derive(Debug)]
 pub(crate) struct Manner {
+    is_http2: bool,
     tls: Option<Tls>,
 }
 
@@ -44,7 +45,13 @@ impl Manner {
     /// None for plain HTTP/1.1, which needs nothing.
     pub(crate) fn new(transport: &Transport) -> Option<Self> {
         let Transport { scheme, tls } = transport;
-        scheme.is_secure().then(|| Self { tls: Some(Tls::new(tls)) })
+        let tls = scheme.is_secure().then(|| Tls::new(tls, scheme.is_http2()));
+        (*scheme != Scheme::Http).then(|| Self { is_http2: scheme.is_http2(), tls })
+    }
+
+    /// Whether HTTP/2 is spoken.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.is_http2
     }
 
     /// Whether more than TCP is needed before the first request.
@@ -65,13 +72,19 @@ impl Manner {
             Some(name) => name.clone(),
             None => named_by(address)?,
         };
-        TlsConnector::from(config.clone()).connect(name, stream).await
+        let stream = TlsConnector::from(config.clone()).connect(name, stream).await?;
+        // Without a word about it, HTTP/1.1 is meant (RFC 7301).
+        if self.is_http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return Err(io::Error::other("it does not speak HTTP/2"));
+        }
+        Ok(stream)
     }
 }
 
 impl Tls {
-    fn new(settings: &UpstreamTls) -> Self {
-        let config = config(settings).map(Arc::new);
+    fn new(settings: &UpstreamTls, is_http2: bool) -> Self {
+        let alpn: &[u8] = if is_http2 { b"h2" } else { b"http/1.1" };
+        let config = config(settings, alpn).map(Arc::new);
         let explain = |error: &TlsError| tracing::error!(%error, "TLS to an upstream cannot be set up");
         let config = config.inspect_err(explain).ok();
         // One that is no name is refused where it is written.
@@ -91,7 +104,7 @@ fn named_by(address: &Address) -> io::Result<ServerName<'static>> {
     }
 }
 
-fn config(settings: &UpstreamTls) -> Result<ClientConfig, TlsError> {
+fn config(settings: &UpstreamTls, alpn: &[u8]) -> Result<ClientConfig, TlsError> {
     let UpstreamTls { ca, server_name: _, unverified, identity } = settings;
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let builder = match (unverified, ca) {
@@ -112,7 +125,7 @@ fn config(settings: &UpstreamTls) -> Result<ClientConfig, TlsError> {
             builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.expose().as_bytes())?)?
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![alpn.to_vec()];
     Ok(config)
 }
 

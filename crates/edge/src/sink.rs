@@ -6,6 +6,7 @@
 use crate::clock::{Deadline, Millis};
 use crate::h1::chunked;
 use crate::transport::{self, TransportError};
+use http::HeaderMap;
 use tokio::io::AsyncWrite;
 
 /// Data up to this size is copied behind the head and written with it: one call instead of a gathering one,
@@ -62,6 +63,9 @@ pub(crate) trait Sink: AsyncWrite + Unpin + Sized {
         head.clear();
         written
     }
+
+    /// Takes trailers, to be written behind the last piece; where there is no place for them they are dropped.
+    fn keep_trailers(&mut self, _: HeaderMap) {}
 
     /// Lets a client that waits for it send its body (RFC 9110, 10.1.1).
     async fn say_continue(&mut self, deadline: &Deadline, patience: Millis) -> Result<(), TransportError> {

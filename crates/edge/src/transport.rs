@@ -127,6 +127,33 @@ pub(crate) async fn write_all<W: AsyncWrite + Unpin>(
     flush(writer, deadline, patience).await
 }
 
+/// Sends `total` bytes by `send`, which is given how many are done and says how many more; it is asked once even for none.
+pub(crate) async fn write_by(
+    total: usize,
+    deadline: &Deadline,
+    patience: Millis,
+    mut send: impl FnMut(usize, &mut Context<'_>) -> Poll<io::Result<usize>>,
+) -> Result<(), TransportError> {
+    let mut done = 0;
+    loop {
+        let mut armed = false;
+        done += poll_fn(|cx| match send(done, cx) {
+            Poll::Ready(step) => Poll::Ready(step.map_err(TransportError::Io)),
+            Poll::Pending => {
+                if !armed {
+                    deadline.arm(patience);
+                    armed = true;
+                }
+                if deadline.passed(cx) { Poll::Ready(Err(TransportError::TimedOut)) } else { Poll::Pending }
+            }
+        })
+        .await?;
+        if done == total {
+            return Ok(());
+        }
+    }
+}
+
 /// Sees to it that what a layer above the socket has taken is on the socket too; sockets themselves keep nothing.
 async fn flush<W: AsyncWrite + Unpin>(
     writer: &mut W,

@@ -1,10 +1,17 @@
-//! A connection to an instance, whatever it is spoken through: a socket, or TLS over one.
+//! A connection to an instance, whatever it is spoken through: a socket, or TLS over one; and both its directions, which a
+//! stream of a connection has too.
 //!
 //! An enum, as one instance is spoken to in one way and the next in another; what is plain pays one comparison for it.
-//! Knows nothing about HTTP.
+//! Knows nothing about requests.
 
+use crate::call::Call;
 use crate::client::{Half, Secure};
-use crate::sink::Sink;
+use crate::clock::{Deadline, Millis};
+use crate::h1::Framing;
+use crate::sink::{Piece, Sink};
+use crate::source::Source;
+use crate::transport::{self, TransportError};
+use http::HeaderMap;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -24,12 +31,14 @@ pub(crate) enum Wire {
 pub(crate) enum Reader<'w> {
     Plain(ReadHalf<'w>),
     Secure(Half<'w, TlsStream<TcpStream>>),
+    Call(&'w Call),
 }
 
 /// What is written to while something is read from.
 pub(crate) enum Writer<'w> {
     Plain(WriteHalf<'w>),
     Secure(Half<'w, TlsStream<TcpStream>>),
+    Call(&'w Call),
 }
 
 impl Wire {
@@ -82,17 +91,88 @@ impl AsyncRead for Reader<'_> {
         match &mut *self {
             Self::Plain(reader) => Pin::new(reader).poll_read(cx, into),
             Self::Secure(reader) => Pin::new(reader).poll_read(cx, into),
+            Self::Call(call) => call.poll_read(cx, into),
         }
     }
 }
 
-impl Sink for Writer<'_> {}
+impl Source for Reader<'_> {
+    fn framing(&self, said: Framing) -> Framing {
+        match self {
+            // A stream ends where its body does, whatever was said.
+            Self::Call(call) if !said.is_done() => {
+                if call.is_at_end() {
+                    Framing::Length(0)
+                } else {
+                    Framing::UntilClose
+                }
+            }
+            _ => said,
+        }
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        match self {
+            Self::Call(call) => call.take_trailers(),
+            Self::Plain(_) | Self::Secure(_) => None,
+        }
+    }
+}
+
+impl Sink for Writer<'_> {
+    async fn write_piece(
+        &mut self,
+        head: &mut Vec<u8>,
+        piece: Piece<'_>,
+        deadline: &Deadline,
+        patience: Millis,
+    ) -> Result<(), TransportError> {
+        match self {
+            Self::Plain(writer) => writer.write_piece(head, piece, deadline, patience).await,
+            Self::Secure(writer) => writer.write_piece(head, piece, deadline, patience).await,
+            Self::Call(call) => write_to_call(call, head, piece, deadline, patience).await,
+        }
+    }
+
+    fn keep_trailers(&mut self, trailers: HeaderMap) {
+        if let Self::Call(call) = self {
+            call.keep_trailers(trailers);
+        }
+    }
+}
+
+async fn write_to_call(
+    call: &Call,
+    head: &mut Vec<u8>,
+    piece: Piece<'_>,
+    deadline: &Deadline,
+    patience: Millis,
+) -> Result<(), TransportError> {
+    let Piece { data, coding: _, is_last } = piece;
+    if !head.is_empty() {
+        let ends = |length| is_last && data.is_empty() && length == head.len();
+        let length = call.send_head(head, ends)?;
+        let with_head = &head[length..];
+        if !with_head.is_empty() {
+            let ends = is_last && data.is_empty();
+            let send = |done: usize, cx: &mut Context<'_>| call.poll_send(&with_head[done..], ends, cx);
+            transport::write_by(with_head.len(), deadline, patience, send).await?;
+        }
+        head.clear();
+        if data.is_empty() {
+            return Ok(());
+        }
+    }
+    let send = |done: usize, cx: &mut Context<'_>| call.poll_send(&data[done..], is_last, cx);
+    transport::write_by(data.len(), deadline, patience, send).await
+}
 
 impl AsyncWrite for Writer<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Plain(writer) => Pin::new(writer).poll_write(cx, bytes),
             Self::Secure(writer) => Pin::new(writer).poll_write(cx, bytes),
+            Self::Call(call) => call.poll_send(bytes, false, cx),
         }
     }
 
@@ -100,6 +180,8 @@ impl AsyncWrite for Writer<'_> {
         match &mut *self {
             Self::Plain(writer) => Pin::new(writer).poll_flush(cx),
             Self::Secure(writer) => Pin::new(writer).poll_flush(cx),
+            // The connection's own task sends what it has.
+            Self::Call(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -107,6 +189,7 @@ impl AsyncWrite for Writer<'_> {
         match &mut *self {
             Self::Plain(writer) => Pin::new(writer).poll_shutdown(cx),
             Self::Secure(writer) => Pin::new(writer).poll_shutdown(cx),
+            Self::Call(call) => call.poll_send(b"", true, cx).map_ok(drop),
         }
     }
 
@@ -118,6 +201,10 @@ impl AsyncWrite for Writer<'_> {
         match &mut *self {
             Self::Plain(writer) => Pin::new(writer).poll_write_vectored(cx, parts),
             Self::Secure(writer) => Pin::new(writer).poll_write_vectored(cx, parts),
+            Self::Call(call) => {
+                let first = parts.iter().find(|part| !part.is_empty());
+                call.poll_send(first.map_or(b"", |part| part), false, cx)
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 
 use crate::accept;
 use crate::access_log::{Batch, Draft};
+use crate::call::Connections;
 use crate::clock::{self, TICK};
 use crate::pool::Pool;
 use crate::shared::Shared;
@@ -43,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: RefCell<Pool>,
+    /// Connections that are shared by many requests.
+    pub(crate) calls: Rc<Connections>,
     /// Connections now open.
     pub(crate) connections: Cell<usize>,
     turn: Cell<usize>,
@@ -69,6 +72,7 @@ impl Worker {
         Self {
             index,
             pool: RefCell::default(),
+            calls: Rc::default(),
             connections: Cell::new(0),
             turn: Cell::new(index),
             table: RefCell::new(Rc::new(InForce(shared.table()))),
@@ -126,6 +130,7 @@ impl Worker {
     fn sweep(&self) {
         self.hand_over_lines();
         self.pool.borrow_mut().sweep();
+        self.calls.sweep();
         *self.date.borrow_mut() = httpdate::fmt_http_date(SystemTime::now());
     }
 
@@ -187,6 +192,7 @@ async fn obey(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) {
             // no request of this thread is between the two.
             Order::Settle(done) => {
                 worker.pool.borrow_mut().sweep();
+                worker.calls.sweep();
                 // Nobody to tell: then nobody waits.
                 let _ = done.send(());
             }

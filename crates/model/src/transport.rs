@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Transport {
     /// `scheme:` of a service's route, or that of the addresses under `to:`.
     pub scheme: Scheme,
-    /// `upstream_tls:`; counts with [`Scheme::Https`] only.
+    /// `upstream_tls:`; counts where TLS is spoken only.
     #[serde(skip_serializing_if = "is_default")]
     pub tls: UpstreamTls,
 }
@@ -24,12 +24,21 @@ pub enum Scheme {
     Http,
     /// The same through TLS.
     Https,
+    /// HTTP/2 by prior knowledge.
+    H2c,
+    /// The same through TLS, agreed on by ALPN.
+    H2,
 }
 
 impl Scheme {
     /// Whether TLS is spoken.
     pub fn is_secure(self) -> bool {
-        self == Self::Https
+        matches!(self, Self::Https | Self::H2)
+    }
+
+    /// Whether HTTP/2 is spoken.
+    pub fn is_http2(self) -> bool {
+        matches!(self, Self::H2c | Self::H2)
     }
 
     /// The port meant where an address has none.

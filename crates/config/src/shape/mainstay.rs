@@ -104,7 +104,7 @@ static ROUTE: Object = closed(&[
     ANY_ROUTE,
     &[
         key("port", Kind::Whole),
-        key("scheme", Kind::Word(&["http", "https"])),
+        key("scheme", Kind::Word(&["http", "https", "h2c", "h2"])),
         key("www", Kind::Word(&["redirect"])),
     ],
 ]);

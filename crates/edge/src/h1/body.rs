@@ -7,6 +7,7 @@ use crate::buffer::{Buf, Use};
 use crate::client::Watch;
 use crate::clock::{self, Deadline, Millis};
 use crate::sink::{Coding, Piece, Sink};
+use crate::source::Source;
 use crate::tally::Tally;
 use crate::transport::{self, TransportError};
 use std::future::poll_fn;
@@ -112,7 +113,7 @@ impl Passage<'_> {
         mut watch: Option<&mut C>,
     ) -> Result<(), BodyError>
     where
-        R: AsyncRead + Unpin,
+        R: Source,
         W: Sink,
         C: Watch,
     {
@@ -141,7 +142,7 @@ impl Passage<'_> {
             }
             let count = self.more(taken.data, reader, slot, &mut watch, &mut watching).await?;
             if count == 0 {
-                return self.end_of_input(head, writer).await;
+                return self.end_of_input(head, reader, writer).await;
             }
         }
     }
@@ -171,10 +172,16 @@ impl Passage<'_> {
         .await
     }
 
-    async fn end_of_input<W: Sink>(&mut self, head: &mut Vec<u8>, writer: &mut W) -> Result<(), BodyError> {
+    async fn end_of_input<R: Source, W: Sink>(
+        &mut self,
+        head: &mut Vec<u8>,
+        reader: &mut R,
+        writer: &mut W,
+    ) -> Result<(), BodyError> {
         if !matches!(self.framing, Framing::UntilClose) {
             return Err(BodyError::Truncated);
         }
+        reader.take_trailers().into_iter().for_each(|trailers| writer.keep_trailers(trailers));
         let piece = Piece { data: b"", coding: self.coding, is_last: true };
         writer.write_piece(head, piece, self.deadline, self.write_patience).await.map_err(BodyError::Sink)
     }

@@ -9,9 +9,9 @@ use crate::buffer::{Buf, Out};
 use crate::client::Watch;
 use crate::compress::{Encoder, Step};
 use crate::sink::{Piece, Sink};
+use crate::source::Source;
 use crate::transport::TransportError;
 use mainstay_model::ContentCoding;
-use tokio::io::AsyncRead;
 
 impl Passage<'_> {
     /// As [`Passage::run`] does, with the body in `coding`.
@@ -25,7 +25,7 @@ impl Passage<'_> {
         mut watch: Option<&mut C>,
     ) -> Result<(), BodyError>
     where
-        R: AsyncRead + Unpin,
+        R: Source,
         W: Sink,
         C: Watch,
     {
@@ -58,6 +58,7 @@ impl Passage<'_> {
                 if !matches!(self.framing, Framing::UntilClose) {
                     return Err(BodyError::Truncated);
                 }
+                reader.take_trailers().into_iter().for_each(|trailers| writer.keep_trailers(trailers));
                 coded.clear();
                 encoder.encode(b"", Step::Finish, &mut coded).map_err(failed)?;
                 return self.write_coded(head, &coded, true, writer).await;

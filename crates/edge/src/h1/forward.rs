@@ -7,24 +7,24 @@ use super::body::{BodyError, Framing, Passage, unexpected_end};
 use super::head::{Bounds, Scanner};
 use super::request::Prepared;
 use super::response::{self, BadResponse, Ready, Received, Shape};
-use crate::balance::{self, Choosing};
 use crate::buffer::{Buf, Use};
 use crate::client::{Client, Watch};
-use crate::clock::{self, Deadline, Millis, NEVER};
-use crate::connect::{self, ConnectError};
+use crate::clock::{self, Deadline, Millis};
+use crate::connect::ConnectError;
 use crate::error_page::Format;
 use crate::headers::ResponseRules;
+use crate::line::Line;
 use crate::route::Timeouts;
 use crate::sink::{Coding, Sink};
+use crate::source::Source;
 use crate::sticky;
 use crate::table::Table;
 use crate::tally::{Fault, Tally};
-use crate::target::{InFlight, Phase, TargetState};
+use crate::target::{InFlight, Phase};
 use crate::transport::{self, TransportError};
 use crate::wire::Wire;
 use crate::worker::Worker;
 use mainstay_model::ContentCoding;
-use std::sync::Arc;
 use tokio::io::AsyncRead;
 use tokio::net::tcp::ReadHalf;
 
@@ -93,6 +93,13 @@ impl ForwardError {
         }
     }
 
+    /// Why its stream was reset, if that is what happened.
+    pub(crate) fn reset(&self) -> Option<h2::Reason> {
+        let Self::Midway(BodyError::Source(TransportError::Io(error))) = self else { return None };
+        let error = error.get_ref()?.downcast_ref::<h2::Error>()?;
+        error.reason().filter(|_| error.is_reset())
+    }
+
     pub(super) fn upstream(error: TransportError) -> Self {
         match error {
             TransportError::TimedOut => Self::UpstreamTimedOut,
@@ -123,11 +130,11 @@ pub(crate) struct Exchange<'e, C> {
     pub(crate) input: &'e mut Option<Buf>,
 }
 
-/// A connection that carries a response.
-struct Answering {
-    stream: Wire,
-    slot: Option<Buf>,
-    head: Bounds,
+/// A line that carries a response.
+pub(super) struct Answering {
+    pub(super) line: Line,
+    pub(super) slot: Option<Buf>,
+    pub(super) head: Bounds,
 }
 
 impl<C: Client> Exchange<'_, C> {
@@ -148,9 +155,10 @@ impl<C: Client> Exchange<'_, C> {
                 }
                 Received::Interim => {
                     interim += 1;
-                    let Answering { stream, slot, head } = &mut answering;
-                    *head =
-                        receive_head(stream, slot, self.deadline).await.map_err(ForwardError::upstream)?;
+                    let Answering { line, slot, head } = &mut answering;
+                    *head = receive_head(&mut line.split().0, slot, self.deadline)
+                        .await
+                        .map_err(ForwardError::upstream)?;
                 }
             }
         };
@@ -158,21 +166,25 @@ impl<C: Client> Exchange<'_, C> {
         let keep_alive = ready.keep_alive;
         let upgraded = ready.upgraded;
         self.count(ready.status);
-        let Answering { mut stream, mut slot, .. } = answering;
-        let (mut from, _) = stream.split();
+        let Answering { mut line, mut slot, .. } = answering;
+        let (mut from, _) = line.split();
         let (mut client_read, mut client_write) = self.client.split();
         let passage = passage::<C::Writer<'_>>(ready, self.deadline, self.request.timeouts, self.tally);
+        let passage = passage.read_from(&from);
         // Only a stream without a known end is watched for a client that has gone: whoever half-closes
         // after a request still gets an ordinary answer.
         let watch = passage.is_endless.then_some(&mut client_read);
         let relayed = passage.relay(&mut out, &mut from, &mut slot, &mut client_write, watch).await;
         relayed.map_err(ForwardError::Midway)?;
-        if upgraded {
-            return Ok(Delivered { keep_alive: false, upgraded: Some((stream, slot, self.in_flight)) });
-        }
-        // Bytes after the response would be taken for the answer to the next request.
-        if keeps && slot.is_none() {
-            self.worker.pool.borrow_mut().put(self.in_flight.target(), stream);
+        match line {
+            Line::Wire(wire) if upgraded => {
+                return Ok(Delivered { keep_alive: false, upgraded: Some((wire, slot, self.in_flight)) });
+            }
+            // Bytes after the response would be taken for the answer to the next request.
+            Line::Wire(wire) if keeps && slot.is_none() => {
+                self.worker.pool.borrow_mut().put(self.in_flight.target(), wire);
+            }
+            Line::Wire(_) | Line::Call(_) => {}
         }
         Ok(Delivered { keep_alive, upgraded: None })
     }
@@ -202,104 +214,6 @@ impl<C: Client> Exchange<'_, C> {
     fn must_close(&self) -> bool {
         self.in_flight.target().phase() == Phase::Leaving || self.worker.shared.ends_at().is_some()
     }
-
-    /// Sends until some instance begins to answer.
-    async fn send_until_answered(&mut self) -> Result<Answering, ForwardError> {
-        let mut tried = [0_u64; MOST_ATTEMPTS];
-        let mut attempt = 0;
-        loop {
-            let target = self.in_flight.target().clone();
-            let (error, again_here) = match self.obtain(&target, attempt == 0).await {
-                Err(error) => (ForwardError::Connect(error), Retry::Elsewhere),
-                Ok((mut stream, reused)) => match self.send(&mut stream).await {
-                    Ok((slot, head)) => return Ok(Answering { stream, slot, head }),
-                    Err(error) => {
-                        let retry = self.retry_after(&error, reused);
-                        (error, retry)
-                    }
-                },
-            };
-            if self.deadline.is_cut() {
-                return Err(error);
-            }
-            tracing::debug!(instance = target.instance, %error, attempt, "an attempt failed");
-            attempt += 1;
-            if attempt >= MOST_ATTEMPTS {
-                return Err(error);
-            }
-            match again_here {
-                Retry::Never => return Err(error),
-                Retry::Here => {}
-                Retry::Elsewhere => {
-                    tried[attempt - 1] = target.id;
-                    if !self.move_elsewhere(&tried) {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Takes another instance that was not tried; false when there is none.
-    pub(super) fn move_elsewhere(&mut self, tried: &[u64]) -> bool {
-        // By a newer table, if one came meanwhile.
-        let table = self.worker.table();
-        let state = &self.table.upstreams[self.request.upstream].state;
-        let Some(upstream) = table.upstreams.iter().find(|u| Arc::ptr_eq(&u.state, state)) else {
-            return false;
-        };
-        let is_tried = |id| tried.contains(&id);
-        let most = self.table.routes[self.request.route].steering.as_ref().map_or(u64::MAX, |s| s.most);
-        let choosing = Choosing::LeastBusy(self.worker.turn());
-        let target = balance::choose(&upstream.targets, choosing, most, clock::now(), is_tried);
-        let Some(in_flight) = target.and_then(|target| InFlight::begin_below(target.clone(), most)) else {
-            return false;
-        };
-        self.deadline.follow(Some(in_flight.target().clone()));
-        self.in_flight = in_flight;
-        true
-    }
-
-    /// Whether a request that failed before any byte of a response may be sent again: only when it does no
-    /// harm twice.
-    fn retry_after(&self, error: &ForwardError, reused: bool) -> Retry {
-        match error {
-            ForwardError::Upstream(_) if !self.request.facts.idempotent => Retry::Never,
-            // It was most likely closed for being idle.
-            ForwardError::Upstream(_) if reused => Retry::Here,
-            ForwardError::Upstream(_) => Retry::Elsewhere,
-            _ => Retry::Never,
-        }
-    }
-
-    async fn obtain(&self, target: &Arc<TargetState>, reuse: bool) -> Result<(Wire, bool), ConnectError> {
-        if reuse {
-            let idle_at_most = if self.request.facts.idempotent { NEVER } else { FRESH_ENOUGH };
-            if let Some(stream) = self.worker.pool.borrow_mut().take(target, idle_at_most) {
-                return Ok((stream, true));
-            }
-        }
-        let stream = connect::connect(target, self.deadline, self.request.timeouts.connect).await?;
-        self.tally.connected.set(clock::precise());
-        Ok((stream, false))
-    }
-
-    async fn send(&self, stream: &mut Wire) -> Result<(Option<Buf>, Bounds), ForwardError> {
-        let Timeouts { first_byte, write, .. } = self.request.timeouts;
-        let written = transport::write_all(stream, &[&self.request.out], self.deadline, write).await;
-        written.map_err(ForwardError::upstream)?;
-        self.deadline.arm(first_byte);
-        let mut slot = None;
-        let head = receive_head(stream, &mut slot, self.deadline).await.map_err(ForwardError::upstream)?;
-        Ok((slot, head))
-    }
-}
-
-/// Where to try again.
-enum Retry {
-    Never,
-    Here,
-    Elsewhere,
 }
 
 pub(super) struct ResponsePassage<'p> {
@@ -309,6 +223,12 @@ pub(super) struct ResponsePassage<'p> {
 }
 
 impl ResponsePassage<'_> {
+    /// The same, where the source knows better where the body ends.
+    pub(super) fn read_from(mut self, source: &impl Source) -> Self {
+        self.inner.framing = source.framing(self.inner.framing);
+        self
+    }
+
     /// Passes the body on, compressed where that was decided; see [`Passage::run`].
     pub(super) async fn relay<R, W, C>(
         self,
@@ -319,7 +239,7 @@ impl ResponsePassage<'_> {
         watch: Option<&mut C>,
     ) -> Result<(), BodyError>
     where
-        R: AsyncRead + Unpin,
+        R: Source,
         W: Sink,
         C: Watch,
     {

@@ -16,6 +16,7 @@ mod lines;
 mod outgoing;
 mod own;
 mod passing;
+mod reach;
 mod reading;
 mod refused;
 mod request;
@@ -44,8 +45,9 @@ use crate::worker::Worker;
 use admit::{Admitted, Turned};
 use arrive::NoHead;
 pub(crate) use arrive::explain;
-use body::Framing;
-use forward::{CLIENT_WRITE_PATIENCE, Delivered, Exchange, ForwardError};
+pub(crate) use body::Framing;
+pub(crate) use forward::ForwardError;
+use forward::{CLIENT_WRITE_PATIENCE, Delivered, Exchange};
 pub(crate) use forwarded::Peer;
 pub(crate) use head::{Bounds, Scanner};
 use request::{Admission, Prepared, Upgrade};
@@ -225,7 +227,10 @@ impl<'w, C: Client> Connection<'w, C> {
         // The answer to the client is not the instance's business any more.
         self.deadline.follow(None);
         let next = match error.status() {
-            None => Next::Drop,
+            None => {
+                error.reset().into_iter().for_each(|reason| self.stream.say_broken(reason));
+                Next::Drop
+            }
             Some(status) => {
                 let facts = prepared.facts;
                 let facts = Facts { keep_alive: facts.keep_alive && is_whole, ..facts };

@@ -32,6 +32,8 @@ pub(crate) struct Facts {
     /// Sending it twice does what sending it once does (RFC 9110, 9.2.2).
     pub(crate) idempotent: bool,
     pub(crate) expects_continue: bool,
+    /// The client understands what comes behind a body (RFC 9110, 10.1.4).
+    pub(crate) takes_trailers: bool,
     pub(crate) upgrade: Option<Upgrade>,
     /// The client's scheme is https.
     pub(crate) is_secure: bool,

@@ -4,32 +4,31 @@
 
 use super::body::{BodyError, Framing, Pace, Passage};
 use super::forward::{
-    CLIENT_WRITE_PATIENCE, Delivered, Exchange, FRESH_ENOUGH, ForwardError, MOST_ATTEMPTS, MOST_INTERIM,
-    NOBODY, passage, read_head, receive_head,
+    CLIENT_WRITE_PATIENCE, Delivered, Exchange, ForwardError, MOST_INTERIM, NOBODY, passage, read_head,
+    receive_head,
 };
 use super::request::Prepared;
 use super::response::{BadResponse, Received};
 use crate::buffer::Buf;
 use crate::client::Client;
 use crate::clock::{self, Deadline};
-use crate::connect;
 use crate::headers::ResponseRules;
+use crate::line::Line;
 use crate::sink::{Coding, Sink};
+use crate::source::Source;
 use crate::tally::Tally;
 use crate::target::{Phase, TargetState, UpstreamState};
-use crate::wire::Wire;
 use crate::worker::Worker;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::io::AsyncRead;
 
 impl<C: Client> Exchange<'_, C> {
     /// Sends a request whose body is still arriving, while already listening for the response.
     pub(crate) async fn run_streaming(mut self) -> Result<Delivered, ForwardError> {
-        let mut stream = self.connect_for_upload().await?;
+        let mut line = self.obtain_for_upload().await?;
         self.have_client_stay();
         let upload_deadline = Deadline::new();
         upload_deadline.cap(self.request.timeouts.request);
@@ -40,7 +39,7 @@ impl<C: Client> Exchange<'_, C> {
         let mut out = std::mem::replace(&mut self.request.out, crate::buffer::Out::take());
         let uploaded = Cell::new(false);
         let begun = Cell::new(false);
-        let (mut from, mut to) = stream.split();
+        let (mut from, mut to) = line.split();
         let (mut client_read, mut client_write) = self.client.split();
         let pace = Pace::of(&framing, self.table.clients.body_rate);
         let passage = Passage {
@@ -77,35 +76,15 @@ impl<C: Client> Exchange<'_, C> {
             let wait = || self.deadline.arm(timeouts.first_byte);
             (both(upload, response, &uploaded, &begun, wait).await, slot)
         };
-        let (keep_alive, keeps) = result?;
-        if keeps && slot.is_none() && uploaded.get() {
-            self.worker.pool.borrow_mut().put(self.in_flight.target(), stream);
+        let (keep_alive, keeps) = result.inspect_err(|error| line.blame(error))?;
+        if let Line::Wire(wire) = line
+            && keeps
+            && slot.is_none()
+            && uploaded.get()
+        {
+            self.worker.pool.borrow_mut().put(self.in_flight.target(), wire);
         }
         Ok(Delivered { keep_alive: keep_alive && uploaded.get(), upgraded: None })
-    }
-
-    /// A connection for a body that can be sent only once.
-    async fn connect_for_upload(&mut self) -> Result<Wire, ForwardError> {
-        let mut tried = [0_u64; MOST_ATTEMPTS];
-        for place in 0..MOST_ATTEMPTS {
-            let target = self.in_flight.target().clone();
-            if let Some(stream) = self.worker.pool.borrow_mut().take(&target, FRESH_ENOUGH) {
-                return Ok(stream);
-            }
-            match connect::connect(&target, self.deadline, self.request.timeouts.connect).await {
-                Ok(stream) => {
-                    self.tally.connected.set(clock::precise());
-                    return Ok(stream);
-                }
-                Err(error) => {
-                    tried[place] = target.id;
-                    if place + 1 == MOST_ATTEMPTS || self.deadline.is_cut() || !self.move_elsewhere(&tried) {
-                        return Err(ForwardError::Connect(error));
-                    }
-                }
-            }
-        }
-        Err(ForwardError::UpstreamTimedOut)
     }
 }
 
@@ -159,7 +138,7 @@ struct Download<'d> {
 
 impl Download<'_> {
     /// Relays the response. Says whether the client's and the upstream's connection can be used again.
-    async fn run<R: AsyncRead + Unpin, W: Sink>(
+    async fn run<R: Source, W: Sink>(
         self,
         from: &mut R,
         slot: &mut Option<Buf>,
@@ -184,7 +163,7 @@ impl Download<'_> {
         self.tally.answered.set(clock::precise());
         self.upstream.count(self.worker.index, ready.status);
         let reusable = (ready.keep_alive, ready.upstream_keeps);
-        let passage = passage::<W>(ready, self.deadline, self.request.timeouts, self.tally);
+        let passage = passage::<W>(ready, self.deadline, self.request.timeouts, self.tally).read_from(from);
         let relayed = passage.relay(&mut out, from, slot, client, NOBODY).await;
         relayed.map_err(ForwardError::Midway)?;
         Ok(reusable)

@@ -62,6 +62,10 @@ impl<'b> Values<'b> {
                 Field::Expect => return Err(Refusal::new(417, "an unknown expectation")),
                 Field::Accept => facts.format = Format::of(value),
                 Field::Identity => values.claims.add(header.name, value),
+                Field::HopByHop if header.name.eq_ignore_ascii_case("te") => {
+                    facts.takes_trailers |=
+                        field::elements(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+                }
                 Field::Date | Field::HopByHop | Field::Underscored | Field::Other => {}
             }
         }

@@ -6,13 +6,13 @@ use super::response::{self, Head};
 use crate::client::{Client, Watch};
 use crate::clock::{Deadline, Millis};
 use crate::sink::{Piece, Sink};
-use crate::transport::TransportError;
+use crate::source::Source;
+use crate::transport::{self, TransportError};
 use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -31,7 +31,11 @@ struct State {
     body: RecvStream,
     /// Arrived and not yet read.
     piece: Bytes,
+    /// What came behind the body.
+    request_trailers: Option<HeaderMap>,
     answer: Answer,
+    /// What is to come behind the answer's body.
+    answer_trailers: Option<HeaderMap>,
 }
 
 enum Answer {
@@ -42,7 +46,14 @@ enum Answer {
 
 impl Stream {
     pub(super) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> Self {
-        Self(Rc::new(RefCell::new(State { body, piece: Bytes::new(), answer: Answer::Waiting(respond) })))
+        let state = State {
+            body,
+            piece: Bytes::new(),
+            request_trailers: None,
+            answer: Answer::Waiting(respond),
+            answer_trailers: None,
+        };
+        Self(Rc::new(RefCell::new(state)))
     }
 
     /// Ready when the client no longer waits for the answer.
@@ -64,7 +75,11 @@ impl State {
         while self.piece.is_empty() {
             match ready!(self.body.poll_data(cx)) {
                 Some(piece) => self.piece = piece.map_err(io::Error::other)?,
-                None => return Poll::Ready(Ok(())),
+                None => {
+                    let trailers = ready!(self.body.poll_trailers(cx)).map_err(io::Error::other)?;
+                    self.request_trailers = trailers.or(self.request_trailers.take());
+                    return Poll::Ready(Ok(()));
+                }
             }
         }
         let count = self.piece.len().min(into.remaining());
@@ -81,7 +96,11 @@ impl State {
         };
         if bytes.is_empty() {
             if is_last {
-                answer.send_data(Bytes::new(), true).map_err(io::Error::other)?;
+                let ended = match self.answer_trailers.take() {
+                    Some(trailers) => answer.send_trailers(trailers),
+                    None => answer.send_data(Bytes::new(), true),
+                };
+                ended.map_err(io::Error::other)?;
                 self.answer = Answer::Ended;
             }
             return Poll::Ready(Ok(0));
@@ -96,7 +115,12 @@ impl State {
         }
         let count = room.min(bytes.len());
         let is_last = is_last && count == bytes.len();
-        answer.send_data(Bytes::copy_from_slice(&bytes[..count]), is_last).map_err(io::Error::other)?;
+        let trailers = self.answer_trailers.take_if(|_| is_last);
+        let piece = Bytes::copy_from_slice(&bytes[..count]);
+        answer.send_data(piece, is_last && trailers.is_none()).map_err(io::Error::other)?;
+        if let Some(trailers) = trailers {
+            answer.send_trailers(trailers).map_err(io::Error::other)?;
+        }
         if is_last {
             self.answer = Answer::Ended;
         }
@@ -137,6 +161,16 @@ impl Client for Stream {
     }
 
     fn say_end(&mut self) {}
+
+    fn say_broken(&mut self, reason: Reason) {
+        let mut state = self.0.borrow_mut();
+        match &mut state.answer {
+            Answer::Waiting(respond) => respond.send_reset(reason),
+            Answer::Begun(answer) => answer.send_reset(reason),
+            Answer::Ended => {}
+        }
+        state.answer = Answer::Ended;
+    }
 }
 
 impl Watch for Stream {
@@ -175,6 +209,10 @@ impl Sink for Stream {
         }
     }
 
+    fn keep_trailers(&mut self, trailers: HeaderMap) {
+        self.0.borrow_mut().answer_trailers = Some(trailers);
+    }
+
     async fn say_continue(&mut self, _: &Deadline, _: Millis) -> Result<(), TransportError> {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::CONTINUE;
@@ -193,28 +231,15 @@ impl Stream {
         deadline: &Deadline,
         patience: Millis,
     ) -> Result<(), TransportError> {
-        let mut done = 0;
-        loop {
-            let mut armed = false;
-            done += poll_fn(|cx| match self.0.borrow_mut().poll_send(&bytes[done..], is_last, cx) {
-                Poll::Ready(step) => Poll::Ready(step.map_err(TransportError::Io)),
-                Poll::Pending => {
-                    if !armed {
-                        deadline.arm(patience);
-                        armed = true;
-                    }
-                    if deadline.passed(cx) {
-                        Poll::Ready(Err(TransportError::TimedOut))
-                    } else {
-                        Poll::Pending
-                    }
-                }
-            })
-            .await?;
-            if done == bytes.len() {
-                return Ok(());
-            }
-        }
+        let send =
+            |done: usize, cx: &mut Context<'_>| self.0.borrow_mut().poll_send(&bytes[done..], is_last, cx);
+        transport::write_by(bytes.len(), deadline, patience, send).await
+    }
+}
+
+impl Source for Stream {
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.0.borrow_mut().request_trailers.take()
     }
 }
 

@@ -6,7 +6,8 @@ use crate::resolve::Reader;
 use mainstay_model::{ClientIdentity, HostPattern, Scheme, Secret, Transport, UpstreamTls};
 use std::net::IpAddr;
 
-const SCHEMES: [(&str, Scheme); 2] = [("http", Scheme::Http), ("https", Scheme::Https)];
+const SCHEMES: [(&str, Scheme); 4] =
+    [("http", Scheme::Http), ("https", Scheme::Https), ("h2c", Scheme::H2c), ("h2", Scheme::H2)];
 
 /// Reads what a route of a service says.
 pub(super) fn of_service(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> Transport {
@@ -51,8 +52,9 @@ fn upstream(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<(Scheme, Str
     });
     let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
     let Some((scheme, host)) = split.filter(|(_, host)| is_host(host)) else {
-        let names: Vec<_> = SCHEMES.iter().map(|(name, _)| format!("{name}://host:port")).collect();
-        let message = format!("`{text}` is not an upstream: write {}", names.join(" or "));
+        let message = format!(
+            "`{text}` is not an upstream: write http://host:port, or the same with https://, h2c:// or h2://"
+        );
         sink.push(Diagnostic::error(Code::InvalidValue, message).about(node).path(path));
         return None;
     };
@@ -70,7 +72,10 @@ fn tls(node: &Node, scheme: Scheme, reader: Reader<'_>, path: &KeyPath, sink: &m
     if !scheme.is_secure() {
         let message = "no TLS is spoken with this upstream";
         let finding = Diagnostic::error(Code::Conflict, message).about(given).path(&path);
-        sink.push(finding.help("write `scheme: https` in a service's route, `https://` in `to:`"));
+        sink.push(
+            finding
+                .help("write `scheme: https` or `h2` in a service's route, `https://` or `h2://` in `to:`"),
+        );
     }
     let unverified = given.get("verify").is_some_and(|_| !given.get_flag("verify"));
     if let (true, Some(verify)) = (unverified, given.get("verify")) {

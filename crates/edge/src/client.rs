@@ -29,6 +29,9 @@ pub(crate) trait Client: AsyncRead + AsyncWrite + Unpin {
     /// Both directions at once.
     fn split(&mut self) -> (Self::Reader<'_>, Self::Writer<'_>);
 
+    /// What is written to the socket beneath is what the client gets.
+    const IS_PLAIN: bool = false;
+
     /// The socket beneath, where it is this client's alone.
     fn socket(&mut self) -> Option<&TcpStream>;
 
@@ -68,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink for Half<'_, S> {}
 impl Client for TcpStream {
     type Reader<'c> = ReadHalf<'c>;
     type Writer<'c> = WriteHalf<'c>;
+    const IS_PLAIN: bool = true;
 
     fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         TcpStream::split(self)

@@ -24,6 +24,8 @@ mod connections;
 pub mod control;
 mod error_page;
 mod files;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod h1;
 mod h2;
 mod headers;
@@ -47,6 +49,7 @@ mod shared;
 mod sink;
 mod site;
 mod source;
+mod splice;
 mod status;
 mod steering;
 mod sticky;

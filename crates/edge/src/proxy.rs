@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 
 /// A load balancer sends it at once; it should fit the first packet.
@@ -50,7 +50,9 @@ pub(crate) async fn read(stream: &mut TcpStream) -> Result<Option<SocketAddr>, P
     .await
 }
 
-async fn read_header(stream: &mut TcpStream) -> Result<Option<SocketAddr>, ProxyError> {
+pub(crate) async fn read_header<R: AsyncRead + Unpin>(
+    stream: &mut R,
+) -> Result<Option<SocketAddr>, ProxyError> {
     let mut bytes = vec![0; SHORTEST];
     stream.read_exact(&mut bytes).await?;
     if bytes.starts_with(&SIGNATURE) {

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{Client, Edge, backend, echo, replying, table};
 
 async fn to(backend: std::net::SocketAddr) -> Edge {
@@ -63,6 +65,38 @@ async fn large_bodies_pass_both_ways() {
         client.send([head.as_bytes(), &body].concat()).await;
         assert!(client.response().await.body == body, "{size}");
     }
+}
+
+/// Beyond what comes with the head, such a body goes through a pipe of the kernel's.
+#[tokio::test]
+async fn a_body_that_comes_in_pieces_keeps_its_order_and_the_next_answer_its_place() {
+    const SIZES: [usize; 6] = [8_000, 16_200, 16_384, 24_600, 65_536, 900_000];
+    let connections = Arc::new(AtomicUsize::new(0));
+    let seen = connections.clone();
+    let edge = to(backend(move |mut client: Client| {
+        seen.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let mut sizes = SIZES.iter().cycle();
+            while client.try_request().await.is_some() {
+                let body: Vec<u8> = (0..*sizes.next().unwrap()).map(|n| (n % 251) as u8).collect();
+                client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())).await;
+                for piece in body.chunks(body.len() / 3 + 1) {
+                    client.send(piece).await;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    })
+    .await)
+    .await;
+    let mut client = edge.client().await;
+    for size in SIZES.iter().cycle().take(3 * SIZES.len()) {
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let body = client.response().await.body;
+        assert!(body.iter().enumerate().all(|(n, byte)| *byte == (n % 251) as u8), "{size}");
+        assert_eq!(body.len(), *size);
+    }
+    assert_eq!(connections.load(Ordering::Relaxed), 1, "a connection to the instance was not used again");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use crate::line::Line;
 use crate::route::Timeouts;
 use crate::sink::{Coding, Sink};
 use crate::source::Source;
+use crate::splice::{self, Pipe, Splicing};
 use crate::sticky;
 use crate::table::Table;
 use crate::tally::{Fault, Tally};
@@ -26,6 +27,7 @@ use crate::wire::Wire;
 use crate::worker::Worker;
 use mainstay_model::ContentCoding;
 use tokio::io::AsyncRead;
+use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 
 /// For bodies whose receiver shows by other means that it has gone.
@@ -156,7 +158,7 @@ impl<C: Client> Exchange<'_, C> {
                 Received::Interim => {
                     interim += 1;
                     let Answering { line, slot, head } = &mut answering;
-                    *head = receive_head(&mut line.split().0, slot, self.deadline)
+                    *head = receive_head(&mut line.split().0, slot, Use::Body, self.deadline)
                         .await
                         .map_err(ForwardError::upstream)?;
                 }
@@ -167,26 +169,47 @@ impl<C: Client> Exchange<'_, C> {
         let upgraded = ready.upgraded;
         self.count(ready.status);
         let Answering { mut line, mut slot, .. } = answering;
-        let (mut from, _) = line.split();
-        let (mut client_read, mut client_write) = self.client.split();
         let passage = passage::<C::Writer<'_>>(ready, self.deadline, self.request.timeouts, self.tally);
-        let passage = passage.read_from(&from);
-        // Only a stream without a known end is watched for a client that has gone: whoever half-closes
-        // after a request still gets an ordinary answer.
-        let watch = passage.is_endless.then_some(&mut client_read);
-        let relayed = passage.relay(&mut out, &mut from, &mut slot, &mut client_write, watch).await;
-        relayed.map_err(ForwardError::Midway)?;
+        let relayed = self.relay(passage, &mut out, &mut line, &mut slot).await;
+        let is_quiet = relayed.map_err(ForwardError::Midway)?;
         match line {
             Line::Wire(wire) if upgraded => {
                 return Ok(Delivered { keep_alive: false, upgraded: Some((wire, slot, self.in_flight)) });
             }
             // Bytes after the response would be taken for the answer to the next request.
-            Line::Wire(wire) if keeps && slot.is_none() => {
+            Line::Wire(wire) if keeps && is_quiet => {
                 self.worker.pool.borrow_mut().put(self.in_flight.target(), wire);
             }
             Line::Wire(_) | Line::Call(_) => {}
         }
         Ok(Delivered { keep_alive, upgraded: None })
+    }
+
+    /// Passes the response on; false when the instance has sent more than that.
+    async fn relay(
+        &mut self,
+        passage: ResponsePassage<'_>,
+        head: &mut Vec<u8>,
+        line: &mut Line,
+        slot: &mut Option<Buf>,
+    ) -> Result<bool, BodyError> {
+        if C::IS_PLAIN
+            && let Line::Wire(Wire::Plain(from)) = &*line
+            && let Some(left) = passage.left_behind(slot)
+            && let (Some(to), Some(pipe)) = (self.client.socket(), Pipe::take())
+        {
+            let begun = slot.take();
+            let begun = begun.as_ref().map_or(&[][..], |buf| buf.filled());
+            return passage.splicing(from, to).run(pipe, head, begun, left).await;
+        }
+        let (mut from, _) = line.split();
+        let (mut client_read, mut client_write) = self.client.split();
+        let passage = passage.read_from(&from);
+        // Only a stream without a known end is watched for a client that has gone: whoever half-closes
+        // after a request still gets an ordinary answer.
+        let watch = passage.is_endless.then_some(&mut client_read);
+        passage.relay(head, &mut from, slot, &mut client_write, watch).await?;
+        Ok(slot.is_none())
     }
 
     /// Has the client stay with the instance that answers, where its route wants that.
@@ -222,7 +245,23 @@ pub(super) struct ResponsePassage<'p> {
     is_endless: bool,
 }
 
-impl ResponsePassage<'_> {
+impl<'p> ResponsePassage<'p> {
+    /// Bytes of a body of known length that have not arrived yet, where so many are passed on as they are that it is worth
+    /// a pipe.
+    fn left_behind(&self, slot: &Option<Buf>) -> Option<u64> {
+        let Framing::Length(length) = self.inner.framing else { return None };
+        let left = length.checked_sub(slot.as_ref().map_or(0, |buf| buf.filled().len()) as u64)?;
+        (self.encoding.is_none() && left >= splice::AT_LEAST).then_some(left)
+    }
+
+    fn splicing<'s>(&self, from: &'s TcpStream, to: &'s TcpStream) -> Splicing<'s>
+    where
+        'p: 's,
+    {
+        let Passage { deadline, read_patience, write_patience, tally, .. } = self.inner;
+        Splicing { from, to, deadline, read_patience, write_patience, tally }
+    }
+
     /// The same, where the source knows better where the body ends.
     pub(super) fn read_from(mut self, source: &impl Source) -> Self {
         self.inner.framing = source.framing(self.inner.framing);
@@ -276,6 +315,7 @@ pub(super) fn passage<'p, W: Sink>(
 pub(super) async fn receive_head<R: AsyncRead + Unpin>(
     stream: &mut R,
     slot: &mut Option<Buf>,
+    purpose: Use,
     deadline: &Deadline,
 ) -> Result<Bounds, TransportError> {
     let mut scanner = Scanner::default();
@@ -290,7 +330,7 @@ pub(super) async fn receive_head<R: AsyncRead + Unpin>(
                 Err(_) => return Err(TransportError::Full),
             }
         }
-        if transport::read(stream, slot, Use::Body, deadline).await? == 0 {
+        if transport::read(stream, slot, purpose, deadline).await? == 0 {
             return Err(unexpected_end());
         }
     }

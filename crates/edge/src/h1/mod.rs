@@ -45,7 +45,7 @@ use crate::worker::Worker;
 use admit::{Admitted, Turned};
 use arrive::NoHead;
 pub(crate) use arrive::explain;
-pub(crate) use body::Framing;
+pub(crate) use body::{BodyError, Framing};
 pub(crate) use forward::ForwardError;
 use forward::{CLIENT_WRITE_PATIENCE, Delivered, Exchange};
 pub(crate) use forwarded::Peer;
@@ -55,6 +55,8 @@ pub(crate) use request::{Facts, Refusal, Refused};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
+#[cfg(fuzzing)]
+pub(crate) use {request::Admission as FirstAdmission, request::prepare};
 
 /// After the last answer: how long, and how much, a client that is still sending is listened to, so that it
 /// reads the answer before a reset reaches it.

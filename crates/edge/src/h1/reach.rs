@@ -4,6 +4,7 @@
 
 use super::forward::{Answering, Exchange, FRESH_ENOUGH, ForwardError, MOST_ATTEMPTS, receive_head};
 use crate::balance::{self, Choosing};
+use crate::buffer::Use;
 use crate::call::Way;
 use crate::client::Client;
 use crate::clock::{self, Millis, NEVER};
@@ -140,7 +141,9 @@ impl<C: Client> Exchange<'_, C> {
         written.map_err(ForwardError::upstream)?;
         self.deadline.arm(first_byte);
         let mut slot = None;
-        let received = receive_head(&mut line.split().0, &mut slot, self.deadline).await;
+        // What a pipe can take is better not read.
+        let purpose = if C::IS_PLAIN { Use::Head } else { Use::Body };
+        let received = receive_head(&mut line.split().0, &mut slot, purpose, self.deadline).await;
         match received.map_err(ForwardError::upstream) {
             Ok(head) => Ok(Answering { line, slot, head }),
             Err(error) => {

@@ -9,7 +9,7 @@ use super::forward::{
 };
 use super::request::Prepared;
 use super::response::{BadResponse, Received};
-use crate::buffer::Buf;
+use crate::buffer::{Buf, Use};
 use crate::client::Client;
 use crate::clock::{self, Deadline};
 use crate::headers::ResponseRules;
@@ -147,7 +147,8 @@ impl Download<'_> {
         let mut out = crate::buffer::Out::take();
         let mut interim = 0;
         let ready = loop {
-            let head = receive_head(from, slot, self.deadline).await.map_err(ForwardError::upstream)?;
+            let head =
+                receive_head(from, slot, Use::Body, self.deadline).await.map_err(ForwardError::upstream)?;
             // An answer before the end of the upload ends the connection: the rest of the body is not read.
             let close = !self.uploaded.get()
                 || self.target.phase() == Phase::Leaving

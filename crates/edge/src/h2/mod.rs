@@ -18,6 +18,8 @@ use guard::Guarded;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
+#[cfg(fuzzing)]
+pub(crate) use request::read as read_head;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;

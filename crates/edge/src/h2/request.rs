@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{Method, uri};
 
 /// The head, and where it lies. With `has_body`, a body follows, if only an empty one.
-pub(super) fn read(parts: &Parts, has_body: bool) -> Result<(Buf, Bounds), Refusal> {
+pub(crate) fn read(parts: &Parts, has_body: bool) -> Result<(Buf, Bounds), Refusal> {
     let mut out = Writer { buf: Buf::take(Use::Head), fits: true };
     write(parts, has_body, &mut out)?;
     if !out.fits {

@@ -123,7 +123,15 @@ impl ServiceExt for Service {
         let host = HostPattern::try_from(host.to_string()).unwrap_or(HostPattern::Any);
         let policy = RoutePolicy::default();
         let transport = Transport::default();
-        self.routes.push(Route { host, path: "/".into(), port: Some(8000), www: false, transport, policy });
+        self.routes.push(Route {
+            host,
+            path: "/".into(),
+            port: Some(8000),
+            www: false,
+            transport,
+            passthrough: false,
+            policy,
+        });
         self
     }
 

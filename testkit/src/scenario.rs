@@ -4,7 +4,7 @@ use crate::Rng;
 use crate::fixture;
 use crate::world::{Behaviour, World};
 use mainstay_model::table::RouteTable;
-use mainstay_model::{InstanceId, Plan, ReleaseNumber, Service, StackState, Step, Transition};
+use mainstay_model::{InstanceId, Plan, ReleaseNumber, Service, Stack, StackState, Step, Transition};
 use mainstay_plan::{Blueprint, Input, apply, next};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -57,8 +57,13 @@ impl Scenario {
 
     /// Deploys a new release of `services` and follows it to its end.
     pub fn up(&mut self, services: impl IntoIterator<Item = Service>) {
+        self.up_stack(fixture::stack(services));
+    }
+
+    /// The same for a stack that has more than services.
+    pub fn up_stack(&mut self, stack: Stack) {
         let number = self.blueprints.keys().next_back().map_or(1, |last| last + 1);
-        let release = fixture::release(number, fixture::stack(services));
+        let release = fixture::release(number, stack);
         self.blueprints.insert(number, Arc::new(Blueprint::new(release)));
         self.command(Transition::Begin { to: number, at: self.world.now() });
     }

@@ -7,6 +7,7 @@ use crate::clients::Clients;
 use crate::clock::Deadline;
 use crate::h1::Peer;
 use crate::table::{Kind, Table};
+use crate::tunnel::Arrival;
 use crate::worker::Worker;
 use crate::{h1, proxy, tls, tunnel};
 use rustix::net::SocketFlags;
@@ -75,7 +76,12 @@ fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: Sock
             tokio::task::spawn_local(async move { tls::serve(&open.worker, stream, peer).await });
         }
         Kind::Tcp(_) => {
-            tokio::task::spawn_local(async move { tunnel::serve_tcp(&open.worker, stream, address).await });
+            let from = Arrival { address, peer };
+            tokio::task::spawn_local(async move { tunnel::serve_tcp(&open.worker, stream, from).await });
+        }
+        Kind::Sni => {
+            let from = Arrival { address, peer };
+            tokio::task::spawn_local(async move { tunnel::serve_sni(&open.worker, stream, from).await });
         }
     }
 }
@@ -96,7 +102,14 @@ async fn serve_proxied(
     match kind {
         Kind::Http => Box::pin(h1::serve(&open.worker, stream, Peer::new(client, Scheme::Http))).await,
         Kind::Https => Box::pin(tls::serve(&open.worker, stream, client)).await,
-        Kind::Tcp(_) => Box::pin(tunnel::serve_tcp(&open.worker, stream, address)).await,
+        Kind::Tcp(_) => {
+            let from = Arrival { address, peer: client };
+            Box::pin(tunnel::serve_tcp(&open.worker, stream, from)).await;
+        }
+        Kind::Sni => {
+            let from = Arrival { address, peer: client };
+            Box::pin(tunnel::serve_sni(&open.worker, stream, from)).await;
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Names are looked up on tokio's blocking threads, never on a worker. Knows nothing about HTTP or pools.
 
 use crate::clock::{self, Deadline, Millis};
+use crate::proxy;
 use crate::target::{Address, TargetState};
 use crate::wire::Wire;
 use std::future::Future;
@@ -11,6 +12,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::PoisonError;
 use std::task::Poll;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 /// How long a looked-up name is believed: short enough that a moved upstream is followed within a minute
@@ -19,6 +21,13 @@ const NAME_TTL: Millis = 30_000;
 
 /// How long an instance that refused a connection is passed over while others are there.
 pub(crate) const AVOID_FOR: Millis = 1_000;
+
+/// Both ends of a client's connection, for instances that are told of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) client: SocketAddr,
+    pub(crate) local: SocketAddr,
+}
 
 /// Why no connection was made.
 #[derive(Debug, thiserror::Error)]
@@ -36,19 +45,21 @@ pub(crate) enum ConnectError {
 /// Connects as the instance is spoken to, within `patience` milliseconds.
 pub(crate) async fn connect(
     target: &TargetState,
+    ends: Option<Ends>,
     deadline: &Deadline,
     patience: Millis,
 ) -> Result<Wire, ConnectError> {
-    within(target, deadline, patience, attempt(target)).await
+    within(target, deadline, patience, attempt(target, ends)).await
 }
 
 /// Connects for bytes that are none of our business, within `patience` milliseconds.
 pub(crate) async fn connect_bare(
     target: &TargetState,
+    ends: Option<Ends>,
     deadline: &Deadline,
     patience: Millis,
 ) -> Result<TcpStream, ConnectError> {
-    within(target, deadline, patience, dial(target)).await
+    within(target, deadline, patience, dial(target, ends)).await
 }
 
 async fn within<T>(
@@ -76,8 +87,8 @@ async fn within<T>(
     made
 }
 
-async fn attempt(target: &TargetState) -> Result<Wire, ConnectError> {
-    let stream = dial(target).await?;
+async fn attempt(target: &TargetState, ends: Option<Ends>) -> Result<Wire, ConnectError> {
+    let stream = dial(target, ends).await?;
     match &target.manner {
         Some(manner) if manner.is_secure() => {
             // A handshake's state is large, and what is plain should not keep room for it.
@@ -88,13 +99,16 @@ async fn attempt(target: &TargetState) -> Result<Wire, ConnectError> {
     }
 }
 
-async fn dial(target: &TargetState) -> Result<TcpStream, ConnectError> {
-    let stream = match &target.address {
+async fn dial(target: &TargetState, ends: Option<Ends>) -> Result<TcpStream, ConnectError> {
+    let mut stream = match &target.address {
         Address::Ip(address) => TcpStream::connect(address).await?,
         Address::Name { .. } => connect_by_name(&target.address).await?,
     };
     // Heads and bodies are written whole; waiting for more would only add delay.
     stream.set_nodelay(true)?;
+    if let Some(version) = target.manner.as_ref().and_then(|manner| manner.send_proxy) {
+        stream.write_all(&proxy::header(version, ends)).await?;
+    }
     Ok(stream)
 }
 

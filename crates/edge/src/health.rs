@@ -76,7 +76,7 @@ async fn is_well(target: &TargetState, health: &Health) -> bool {
     let is = |of: fn(&Manner) -> bool| target.manner.as_ref().is_some_and(|manner| of(manner));
     let scheme = if is(Manner::is_secure) { "https" } else { "http" };
     let request = Request::get(format!("{scheme}://{authority}{}", health.path));
-    let Ok(wire) = connect::connect(target, &Deadline::new(), clock::NEVER).await else { return false };
+    let Ok(wire) = connect::connect(target, None, &Deadline::new(), clock::NEVER).await else { return false };
     let status = if is(Manner::is_http2) {
         let Ok(request) = request.body(()) else { return false };
         call::status_of(wire, request).await.ok()

@@ -1,11 +1,12 @@
-//! How the instances of an upstream are spoken to, beyond HTTP/1.1 over TCP: HTTP/2, and TLS, checked as the file says.
+//! How the instances of an upstream are spoken to, beyond HTTP/1.1 over TCP: HTTP/2, TLS, checked as the file says, and
+//! who the client is, told before anything else.
 //!
 //! Made once for all tables that say the same, so that sessions can be resumed whatever table came since. Knows nothing
 //! about requests.
 
 use crate::target::Address;
 use crate::tls::provider;
-use mainstay_model::{ClientIdentity, Scheme, Transport, UpstreamTls};
+use mainstay_model::{ClientIdentity, ProxyVersion, Scheme, Transport, UpstreamTls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -22,6 +23,8 @@ use tokio_rustls::client::TlsStream;
 pub(crate) struct Manner {
     is_http2: bool,
     tls: Option<Tls>,
+    /// Each connection begins with this kind of header.
+    pub(crate) send_proxy: Option<ProxyVersion>,
 }
 
 #[derive(Debug)]
@@ -44,9 +47,10 @@ enum TlsError {
 impl Manner {
     /// None for plain HTTP/1.1, which needs nothing.
     pub(crate) fn new(transport: &Transport) -> Option<Self> {
-        let Transport { scheme, tls } = transport;
+        let Transport { scheme, tls, send_proxy } = transport;
         let tls = scheme.is_secure().then(|| Tls::new(tls, scheme.is_http2()));
-        (*scheme != Scheme::Http).then(|| Self { is_http2: scheme.is_http2(), tls })
+        let is_plain = *scheme == Scheme::Http && send_proxy.is_none();
+        (!is_plain).then(|| Self { is_http2: scheme.is_http2(), tls, send_proxy: *send_proxy })
     }
 
     /// Whether HTTP/2 is spoken.

@@ -48,7 +48,7 @@ impl Pool {
 
     /// Keeps a connection for the next request, unless its instance is leaving.
     pub(crate) fn put(&mut self, target: &Arc<TargetState>, stream: Wire) {
-        if target.phase() == Phase::Leaving {
+        if target.phase() == Phase::Leaving || target.is_told() {
             return;
         }
         let fresh = || Idle { target: Arc::downgrade(target), connections: Vec::new() };

@@ -1,9 +1,12 @@
 //! The PROXY protocol, versions 1 and 2: who the client is, told by a load balancer before the connection's own first byte.
 //!
-//! Only listeners that say so expect it, and then it must be there: anybody else could claim to be anyone. Written after
+//! Only listeners that say so expect it, and then it must be there: anybody else could claim to be anyone. It is written to
+//! instances that say so. After
 //! HAProxy's `proxy-protocol.txt`. Knows nothing about what follows.
 
 use crate::clock::{Deadline, Millis};
+use crate::connect::Ends;
+use mainstay_model::ProxyVersion;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -34,6 +37,62 @@ pub(crate) enum ProxyError {
     TimedOut,
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// The header that says who the client is, and where it came in; without either, that the connection is the edge's own.
+pub(crate) fn header(version: ProxyVersion, ends: Option<Ends>) -> Vec<u8> {
+    let ends = ends.map(|Ends { client, local }| (plain(client), plain(local)));
+    match version {
+        ProxyVersion::V1 => line(ends).into_bytes(),
+        ProxyVersion::V2 => binary(ends),
+    }
+}
+
+/// IPv4 as such, also where a socket shows it in IPv6's form.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn line(ends: Option<(SocketAddr, SocketAddr)>) -> String {
+    let Some((client, local)) = ends else { return "PROXY UNKNOWN\r\n".to_owned() };
+    let (from, to) = (client.port(), local.port());
+    match (client.ip(), local.ip()) {
+        (IpAddr::V4(client), IpAddr::V4(local)) => format!("PROXY TCP4 {client} {local} {from} {to}\r\n"),
+        (client, local) => format!("PROXY TCP6 {} {} {from} {to}\r\n", wide(client), wide(local)),
+    }
+}
+
+fn binary(ends: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
+    let mut addresses = Vec::new();
+    let (command, family) = match ends.map(|(client, local)| (client.ip(), local.ip())) {
+        None => (0x20, 0),
+        Some((IpAddr::V4(client), IpAddr::V4(local))) => {
+            addresses.extend_from_slice(&[client.octets(), local.octets()].concat());
+            (0x21, 0x11)
+        }
+        Some((client, local)) => {
+            addresses.extend_from_slice(&[wide(client).octets(), wide(local).octets()].concat());
+            (0x21, 0x21)
+        }
+    };
+    if let Some((client, local)) = ends {
+        addresses.extend_from_slice(&client.port().to_be_bytes());
+        addresses.extend_from_slice(&local.port().to_be_bytes());
+    }
+    let mut out = SIGNATURE.to_vec();
+    out.extend_from_slice(&[command, family]);
+    // 36 bytes at most.
+    out.extend_from_slice(&u16::try_from(addresses.len()).unwrap_or(0).to_be_bytes());
+    out.extend_from_slice(&addresses);
+    out
+}
+
+/// Any address in IPv6's form, for where the two are not of one family.
+fn wide(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    }
 }
 
 /// Reads the header, to its last byte. None where it says nothing of a client: the load balancer speaks for itself, such as
@@ -168,6 +227,28 @@ mod tests {
         assert_eq!(version_2(&v2(0x21, 0x11, &rest[..9])), None, "cut short");
         assert_eq!(version_2(&v2(0x11, 0x11, &rest)), None, "another version");
         assert_eq!(version_2(&v2(0x21, 0x12, &rest)), None, "UDP");
+    }
+
+    #[test]
+    fn what_is_written_is_read_the_same() {
+        let ends = |client: &str, local: &str| Ends {
+            client: client.parse().unwrap(),
+            local: local.parse().unwrap(),
+        };
+        for (given, line, client) in [
+            (ends("1.2.3.4:10", "5.6.7.8:20"), "PROXY TCP4 1.2.3.4 5.6.7.8 10 20", "1.2.3.4:10"),
+            (ends("[::ffff:1.2.3.4]:10", "5.6.7.8:20"), "PROXY TCP4 1.2.3.4 5.6.7.8 10 20", "1.2.3.4:10"),
+            (ends("[::1]:10", "[::2]:20"), "PROXY TCP6 ::1 ::2 10 20", "[::1]:10"),
+            (ends("1.2.3.4:10", "[::2]:20"), "PROXY TCP6 ::ffff:1.2.3.4 ::2 10 20", "[::ffff:1.2.3.4]:10"),
+        ] {
+            let text = header(ProxyVersion::V1, Some(given));
+            assert_eq!(text, format!("{line}\r\n").into_bytes());
+            let client = Some(Some(client.parse().unwrap()));
+            assert_eq!(version_1(&text), client);
+            assert_eq!(version_2(&header(ProxyVersion::V2, Some(given))), client);
+        }
+        assert_eq!(version_1(&header(ProxyVersion::V1, None)), Some(None));
+        assert_eq!(version_2(&header(ProxyVersion::V2, None)), Some(None));
     }
 
     proptest! {

@@ -17,8 +17,8 @@ use crate::route::Route;
 use crate::site::Site;
 use crate::target::{Address, Phase, TargetState, UpstreamState};
 use compile::{Compiler, Hosts};
-use mainstay_model::table::{ListenerKind, RouteTable, TableRoute, Target};
-use mainstay_model::{Conditions, Transport};
+use mainstay_model::table::{ListenerKind, Passthrough, RouteTable, TableRoute, Target};
+use mainstay_model::{Conditions, HostPattern, Transport};
 use paths::Paths;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -72,6 +72,8 @@ pub(crate) enum Kind {
     Https,
     /// Index into [`Table::upstreams`].
     Tcp(usize),
+    /// By [`Table::upstream_named`].
+    Sni,
 }
 
 /// A whole table.
@@ -82,6 +84,8 @@ pub(crate) struct Table {
     /// Those of them where a load balancer says who the client is.
     pub(crate) proxied: Vec<SocketAddr>,
     pub(crate) upstreams: Vec<Upstream>,
+    /// Names whose TLS is passed on, where, and the index of the upstream.
+    passthrough: Vec<(Option<SocketAddr>, HostPattern, usize)>,
     /// What connections of clients are held to.
     pub(crate) clients: Clients,
     /// Some site asks clients for certificates.
@@ -127,6 +131,29 @@ impl Table {
             return Some(paths);
         }
         (!self.any.is_empty()).then_some(&self.any)
+    }
+
+    /// Whether TLS may not be ours where TLS is spoken with us.
+    pub(crate) fn passes_tls_on(&self) -> bool {
+        self.passthrough.iter().any(|(on, ..)| on.is_none())
+    }
+
+    /// The upstream that gets TLS for `name` as it comes: on the listener at `on`, or wherever TLS is spoken with us. An
+    /// exact name goes before the longest wildcard; and a name that has routes of its own before any wildcard.
+    pub(crate) fn upstream_named(&self, on: Option<SocketAddr>, name: Option<&str>) -> Option<usize> {
+        let rank = |host: &HostPattern| match (host, name) {
+            (HostPattern::Exact(exact), Some(name)) => (exact == name).then_some(usize::MAX),
+            (HostPattern::Wildcard(suffix), Some(name)) => {
+                let is_ours = on.is_none() && self.exact.contains_key(name.as_bytes());
+                let fits = name.len() > suffix.len() && name.ends_with(suffix.as_str());
+                (fits && !is_ours).then_some(suffix.len())
+            }
+            (HostPattern::Any, _) => Some(0),
+            (_, None) => None,
+        };
+        let here = self.passthrough.iter().filter(|(listener, ..)| *listener == on);
+        let fitting = here.filter_map(|(_, host, upstream)| Some((rank(host)?, *upstream)));
+        fitting.max_by_key(|(rank, _)| *rank).map(|(_, upstream)| upstream)
     }
 
     /// Whether some site trusts the proxy at this address.
@@ -209,6 +236,7 @@ impl Registry {
             let kind = match &listener.kind {
                 ListenerKind::Http => Kind::Http,
                 ListenerKind::Https => Kind::Https,
+                ListenerKind::Sni => Kind::Sni,
                 ListenerKind::Tcp { upstream } => {
                     Kind::Tcp(compile::find(&index, || format!("listener {}", listener.address), upstream)?)
                 }
@@ -220,6 +248,10 @@ impl Registry {
             if listener.proxied {
                 table.proxied.push(listener.address);
             }
+        }
+        for Passthrough { on, host, upstream } in &model.passthrough {
+            let upstream = compile::find(&index, || format!("passthrough of {host}"), upstream)?;
+            table.passthrough.push((*on, host.clone(), upstream));
         }
         let limits = model.limits.iter();
         let compiler = Compiler {

@@ -77,6 +77,11 @@ impl TargetState {
         }
     }
 
+    /// Whether each of its connections is told whose it is, and so is one client's alone.
+    pub(crate) fn is_told(&self) -> bool {
+        self.manner.as_ref().is_some_and(|manner| manner.send_proxy.is_some())
+    }
+
     pub(crate) fn in_flight(&self) -> u64 {
         // In one order with the guard: who sees 0 also sees what the requests did.
         self.in_flight.load(Ordering::SeqCst)

@@ -1,4 +1,4 @@
-//! Bytes both ways between a client and an instance: upgraded connections and plain TCP listeners.
+//! Bytes both ways between a client and an instance: upgraded connections, plain TCP listeners, and TLS that is not ours.
 //!
 //! Each side's end is passed on to the other. Knows nothing about HTTP.
 
@@ -6,10 +6,11 @@ use crate::balance;
 use crate::buffer::{Buf, Use};
 use crate::client::Client;
 use crate::clock::{self, Deadline, Millis, NEVER};
-use crate::connect;
+use crate::connect::{self, Ends};
 use crate::hold::Held;
-use crate::table::Kind;
+use crate::table::{Kind, Table};
 use crate::target::InFlight;
+use crate::tls::Hello;
 use crate::transport::{self, TransportError};
 use crate::websocket::{Frames, GOING_AWAY};
 use crate::wire::Wire;
@@ -29,6 +30,8 @@ use tokio::net::TcpStream;
 pub(crate) const UPGRADED_IDLE: Millis = 3_600_000;
 /// Time to connect to the instance behind a TCP listener.
 const CONNECT_PATIENCE: Millis = 10_000;
+/// How long a client may take to say whom it asks for, as long as for a handshake.
+const HELLO_PATIENCE: Millis = 15_000;
 /// How long a client has to read a close frame and end its side.
 const CLOSE_PATIENCE: Millis = 2_000;
 /// Instances tried for one TCP connection.
@@ -37,20 +40,61 @@ const MOST_ATTEMPTS: usize = 4;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// The listener it came in by.
+    pub(crate) address: SocketAddr,
+    pub(crate) peer: SocketAddr,
+}
+
 /// Serves one connection of a TCP listener.
-pub(crate) async fn serve_tcp(worker: &Rc<Worker>, client: TcpStream, address: SocketAddr) {
+pub(crate) async fn serve_tcp(worker: &Rc<Worker>, client: TcpStream, from: Arrival) {
+    let find = |table: &Table| match table.kind(from.address) {
+        Some(Kind::Tcp(index)) => Some(index),
+        _ => None,
+    };
+    pass_on(worker, client, None, from.peer, find).await;
+}
+
+/// Serves one connection of a listener where TLS is passed on by the name it asks for.
+pub(crate) async fn serve_sni(worker: &Rc<Worker>, mut client: TcpStream, from: Arrival) {
     let deadline = Deadline::new();
-    let Some((upstream, in_flight)) = reach(worker, address, &deadline).await else { return };
+    deadline.arm(HELLO_PATIENCE);
+    match Hello::read(&mut client, &deadline).await {
+        Ok(hello) => {
+            let name = hello.name();
+            let find = |table: &Table| table.upstream_named(Some(from.address), name.as_deref());
+            pass_on(worker, client, Some(hello.bytes), from.peer, find).await;
+        }
+        Err(error) => tracing::debug!(%error, peer = %from.peer, "no TLS to pass on"),
+    }
+}
+
+/// Joins a client's connection, of which `said` has been read, to an instance of the upstream that `find` finds.
+pub(crate) async fn pass_on(
+    worker: &Rc<Worker>,
+    client: TcpStream,
+    said: Option<Buf>,
+    peer: SocketAddr,
+    find: impl Fn(&Table) -> Option<usize>,
+) {
+    let deadline = Deadline::new();
+    let Some((upstream, in_flight)) = reach(worker, &client, peer, find, &deadline).await else { return };
     deadline.follow(Some(in_flight.target().clone()));
+    let mut tunnel = Tunnel::new(client, Wire::Plain(upstream));
+    tunnel.begin_with(said, None);
     // Databases' clients hold connections for days: only a peer that vanished, or a drain, ends them.
-    Tunnel::new(client, Wire::Plain(upstream)).run(&deadline, NEVER).await;
+    tunnel.run(&deadline, NEVER).await;
     drop(in_flight);
 }
 
 /// Connects to an instance, waiting for one while the service is being swapped.
 async fn reach(
     worker: &Rc<Worker>,
-    address: SocketAddr,
+    client: &TcpStream,
+    peer: SocketAddr,
+    find: impl Fn(&Table) -> Option<usize>,
     deadline: &Deadline,
 ) -> Option<(TcpStream, InFlight)> {
     let mut held: Option<Held> = None;
@@ -58,12 +102,13 @@ async fn reach(
     let mut attempt = 0;
     loop {
         let table = worker.table();
-        let Some(Kind::Tcp(index)) = table.kind(address) else { return None };
-        let upstream = &table.upstreams[index];
+        let upstream = &table.upstreams[find(&table)?];
         let picked = balance::pick(&upstream.targets, worker.turn(), clock::now(), |id| tried.contains(&id));
         if let Some(target) = picked {
             let in_flight = InFlight::begin(target.clone());
-            match connect::connect_bare(target, deadline, CONNECT_PATIENCE).await {
+            let ends = || Some(Ends { client: peer, local: client.local_addr().ok()? });
+            let ends = target.is_told().then(ends).flatten();
+            match connect::connect_bare(target, ends, deadline, CONNECT_PATIENCE).await {
                 Ok(stream) => return Some((stream, in_flight)),
                 Err(error) => {
                     tracing::debug!(instance = target.instance, %error, "cannot connect");

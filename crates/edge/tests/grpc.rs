@@ -56,7 +56,7 @@ async fn they_are_with_tls_to_the_upstream() {
         ..UpstreamTls::default()
     };
     let mut table = table(1).route("a.test", "/", "u").target("u", "s/u.1", server.address);
-    table.upstream("u").transport = Transport { scheme: Scheme::H2, tls };
+    table.upstream("u").transport = Transport { scheme: Scheme::H2, tls, ..Transport::default() };
     let edge = Edge::with(table).await;
     let seen = ask(edge.address).await;
     assert!(seen.contains("unary: ok") && seen.contains("at once: ok True"), "{seen}");

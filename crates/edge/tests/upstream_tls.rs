@@ -5,27 +5,17 @@
 mod support;
 
 use mainstay_model::{ClientIdentity, RouteTimeouts, Scheme, Secret, Transport, UpstreamHealth, UpstreamTls};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use support::server::Server;
-use support::tls::Authority;
+use support::tls::{Authority, instance};
 use support::{Client, Edge, Table, backend, table};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-
-type Instance = Client<TlsStream<TcpStream>>;
 
 /// A route to an upstream that is spoken to with TLS.
 fn secure(address: impl ToString, tls: UpstreamTls) -> Table {
     let mut table = table(1).route("*", "/", "u").target("u", "s/u.1", address);
-    table.upstream("u").transport = Transport { scheme: Scheme::Https, tls };
+    table.upstream("u").transport = Transport { scheme: Scheme::Https, tls, ..Transport::default() };
     table
 }
 
@@ -63,31 +53,6 @@ async fn nginx(authority: &Authority, more: &str) -> (Server, TempDir) {
     (server, files_of)
 }
 
-/// An instance that shakes hands; `serve` gets each connection.
-async fn instance<F>(authority: &Authority, serve: impl Fn(Instance) -> F + Send + 'static) -> SocketAddr
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let directory = tempfile::tempdir().unwrap();
-    let files = authority.issue(directory.path(), "server", &["upstream.test"]);
-    let chain = CertificateDer::pem_file_iter(files.cert).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(files.key).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder =
-        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            if let Ok(stream) = TlsAcceptor::from(config.clone()).accept(stream).await {
-                tokio::spawn(serve(Client { stream, buffer: Vec::new() }));
-            }
-        }
-    });
-    address
-}
-
 #[tokio::test]
 async fn a_verified_upstream_is_asked_by_its_name_and_connections_are_kept() {
     let authority = Authority::new();
@@ -117,7 +82,7 @@ async fn a_verified_upstream_is_asked_by_its_name_and_connections_are_kept() {
 #[tokio::test]
 async fn large_bodies_pass_both_ways() {
     let authority = Authority::new();
-    let echo = instance(&authority, |mut client| async move {
+    let echo = instance(&authority, "upstream.test", |mut client| async move {
         while let Some(request) = client.try_request().await {
             client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len())).await;
             client.send(&request.body).await;
@@ -202,7 +167,7 @@ async fn the_deadline_for_connecting_is_for_the_handshake_too() {
 #[tokio::test]
 async fn websockets_pass_through_tls() {
     let authority = Authority::new();
-    let socket = instance(&authority, |mut client| async move {
+    let socket = instance(&authority, "upstream.test", |mut client| async move {
         client.try_head().await.unwrap();
         client.send("HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x01\x02hi").await;
         client.until_contains("ping").await;
@@ -223,7 +188,7 @@ async fn websockets_pass_through_tls() {
 async fn a_body_without_a_known_length_that_is_cut_off_does_not_look_whole() {
     let authority = Authority::new();
     for (ends_well, reply) in [(true, "whole"), (false, "half")] {
-        let cut = instance(&authority, move |mut client| async move {
+        let cut = instance(&authority, "upstream.test", move |mut client| async move {
             client.try_head().await.unwrap();
             client.send(format!("HTTP/1.1 200 OK\r\n\r\n{reply}")).await;
             if ends_well {

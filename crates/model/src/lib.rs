@@ -33,6 +33,7 @@ mod stack;
 mod state;
 mod storage;
 pub mod table;
+mod tcp;
 mod time;
 mod tls;
 mod transport;
@@ -72,10 +73,11 @@ pub use site::Site;
 pub use stack::{AddressPool, EdgeSettings, FileObject, Network, Stack, Volume};
 pub use state::{Answers, Deploy, Failure, Phase, StackState, Transition, Watch, Wish};
 pub use storage::{FileGrant, ForeignMount, Mount, MountKind};
+pub use tcp::TcpRoute;
 pub use time::Timestamp;
 pub use tls::{
     Acme, CertificateFiles, DnsProvider, ExternalAccount, Issuer, LETS_ENCRYPT, LETS_ENCRYPT_STAGING,
     ManagedCertificate, OnDemand, TableTls, TlsSettings,
 };
-pub use transport::{ClientIdentity, Scheme, Transport, UpstreamTls};
+pub use transport::{ClientIdentity, ProxyVersion, Scheme, Transport, UpstreamTls};
 pub use trust::TrustedProxy;

@@ -247,6 +247,9 @@ pub struct Route {
     /// How the instance is spoken to.
     #[serde(default, skip_serializing_if = "is_default")]
     pub transport: Transport,
+    /// `tls: passthrough`: TLS for its host is passed on as it comes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub passthrough: bool,
     /// What is done with its requests.
     #[serde(flatten)]
     pub policy: RoutePolicy,
@@ -264,6 +267,9 @@ pub struct ExternalRoute {
     /// How they are spoken to.
     #[serde(default, skip_serializing_if = "is_default")]
     pub transport: Transport,
+    /// `tls: passthrough`: TLS for its host is passed on as it comes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub passthrough: bool,
     /// How the upstreams are asked whether they are well.
     #[serde(default, skip_serializing_if = "is_default")]
     pub health: Option<UpstreamHealth>,

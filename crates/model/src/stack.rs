@@ -2,7 +2,7 @@
 
 use crate::{
     ClientRules, ExternalRoute, Limit, Model, Provider, Secret, Service, ServiceName, Site, StackName,
-    TlsSettings, sha256,
+    TcpRoute, TlsSettings, sha256,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -164,6 +164,9 @@ pub struct EdgeSettings {
     pub tls: Option<TlsSettings>,
     /// Routes to something outside the stack.
     pub routes: Vec<ExternalRoute>,
+    /// `tcp:`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tcp: Vec<TcpRoute>,
     /// `limits:`, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Limit>,

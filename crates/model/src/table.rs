@@ -20,6 +20,10 @@ pub struct RouteTable {
     /// HTTP routes, in no particular order: matching picks exact host, then longest wildcard, then `*`, and
     /// within a host the longest path prefix.
     pub routes: Vec<TableRoute>,
+    /// Names whose TLS is passed on as it comes, in no particular order: an exact name goes before the longest wildcard, that
+    /// before any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passthrough: Vec<Passthrough>,
     /// What routes and TCP listeners point to, by key (`stack/service:port`).
     pub upstreams: BTreeMap<String, Upstream>,
     /// Certificates.
@@ -58,6 +62,19 @@ pub enum ListenerKind {
     Https,
     /// Bytes, to one upstream: a published port.
     Tcp { upstream: String },
+    /// TLS, passed on as it comes by the name it asks for; see [`RouteTable::passthrough`].
+    Sni,
+}
+
+/// Where TLS connections go that nobody looks into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passthrough {
+    /// The [`ListenerKind::Sni`] listener; every one of the kind [`ListenerKind::Https`] when absent.
+    pub on: Option<SocketAddr>,
+    /// Whom clients ask for.
+    pub host: HostPattern,
+    /// Key into [`RouteTable::upstreams`].
+    pub upstream: String,
 }
 
 /// One route, resolved to an upstream key.

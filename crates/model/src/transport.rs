@@ -13,6 +13,19 @@ pub struct Transport {
     /// `upstream_tls:`; counts where TLS is spoken only.
     #[serde(skip_serializing_if = "is_default")]
     pub tls: UpstreamTls,
+    /// `send_proxy:`: each connection begins with a header that says who the client is.
+    #[serde(skip_serializing_if = "is_default")]
+    pub send_proxy: Option<ProxyVersion>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// What is spoken with an upstream.

@@ -23,6 +23,7 @@ mod route;
 mod steady;
 mod strategy;
 mod subset;
+mod tcp;
 mod tls;
 mod undo;
 mod view;

@@ -2,10 +2,12 @@
 
 use crate::draft::Draft;
 use crate::strategy::edge_holds_ports;
-use crate::tls;
 use crate::view::View;
 use crate::{Blueprint, eject};
-use mainstay_model::table::{Draining, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream};
+use crate::{tcp, tls};
+use mainstay_model::table::{
+    Draining, Listener, ListenerKind, Passthrough, RouteTable, TableRoute, Target, Upstream,
+};
 use mainstay_model::{
     Access, Asked, Choice, HostPattern, Instance, Probe, Protocol, Readiness, Redirect, Route, RoutePolicy,
     RuntimeKind, Service, ServiceName, Site, Stack, StackName, Step, Timestamp, Transport, Wish,
@@ -87,7 +89,12 @@ fn ports(blueprint: &Blueprint, service: &Service) -> BTreeSet<u16> {
     let routed = passing.filter_map(move |r| r.port.or(main));
     let asked = asked(&blueprint.release.stack).filter(|(name, _)| *name == service.name.as_str());
     let asked = asked.map(|(_, port)| port);
-    routed.chain(held_ports(blueprint, service).map(|(_, target)| target)).chain(asked).collect()
+    let passed = tcp::services(&blueprint.release.stack).filter(|(name, _)| **name == service.name);
+    routed
+        .chain(held_ports(blueprint, service).map(|(_, target)| target))
+        .chain(asked)
+        .chain(passed.map(|(_, port)| port))
+        .collect()
 }
 
 /// Hosts and ports that the edge itself asks who may use a route. Some of the hosts may be services.
@@ -149,6 +156,7 @@ fn table(view: &View<'_>, draft: &mut Draft<'_>) -> RouteTable {
         add_service(view, draft, &mut table, serving, service);
     }
     add_external(view, &mut table, serving);
+    tcp::add(view, &mut table, serving);
     add_settings(view, &mut table, serving);
     if !table.routes.is_empty() {
         let address = serving.release.stack.edge.http.unwrap_or(view.input.http);
@@ -183,6 +191,10 @@ fn add_service(
             (None, Some(port)) => Some(upstream_key(stack, &service.name, port)),
             (None, None) => continue,
         };
+        if let (true, Some(upstream)) = (route.passthrough, &upstream) {
+            table.passthrough.push(passthrough(&route.host, upstream));
+            continue;
+        }
         table.routes.extend(www(stack, route));
         table.routes.push(TableRoute {
             host: route.host.clone(),
@@ -206,12 +218,17 @@ fn add_service(
     }
 }
 
-/// How `port` of an instance is spoken to. All its routes say the same.
+/// A host whose TLS is passed on wherever TLS comes in.
+fn passthrough(host: &HostPattern, upstream: &str) -> Passthrough {
+    Passthrough { on: None, host: host.clone(), upstream: upstream.to_owned() }
+}
+
+/// How `port` of an instance is spoken to. All its routes say the same, but for those whose bytes say it themselves.
 fn transport(service: &Service, port: u16) -> Transport {
     let leads_there = |route: &&Route| route.port.or(main_port(service)) == Some(port);
     let passing = service.routes.iter().filter(|route| route.policy.redirect.is_none());
-    let mut transport =
-        passing.filter(leads_there).map(|route| route.transport.clone()).next().unwrap_or_default();
+    let spoken = passing.filter(leads_there).min_by_key(|route| route.passthrough);
+    let mut transport = spoken.map(|route| route.transport.clone()).unwrap_or_default();
     if transport.scheme.is_secure() && transport.tls.server_name.is_none() {
         // Its address says nothing that a certificate could be for.
         transport.tls.server_name = Some(service.name.to_string());
@@ -230,6 +247,10 @@ fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
             table
                 .upstreams
                 .insert(key.clone(), Upstream { targets, health, transport, ..Upstream::default() });
+        }
+        if route.passthrough {
+            table.passthrough.push(passthrough(&route.host, &key));
+            continue;
         }
         table.routes.push(TableRoute {
             host: route.host.clone(),

@@ -16,12 +16,14 @@ const PRIVATE: [&str; 9] =
 /// Adds the listener, the certificates, and the sending of requests to TLS.
 pub(crate) fn add(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
     let edge = &serving.release.stack.edge;
-    let Some(settings) = &edge.tls else { return };
-    if table.routes.is_empty() {
+    let passes_on = table.passthrough.iter().any(|passthrough| passthrough.on.is_none());
+    let settings = edge.tls.as_ref().filter(|_| !table.routes.is_empty());
+    if settings.is_none() && !passes_on {
         return;
     }
     let address = edge.https.unwrap_or_else(|| default_address(view.input.http));
     table.listeners.push(Listener { address, kind: ListenerKind::Https, proxied: edge.proxied });
+    let Some(settings) = settings else { return };
     table.tls = certificates(settings, table);
     if settings.redirect {
         for route in &mut table.routes {

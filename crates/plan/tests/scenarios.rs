@@ -2,10 +2,12 @@
 
 use insta::assert_snapshot;
 use mainstay_model::DependencyCondition::{ServiceHealthy, ServiceStarted};
-use mainstay_model::{Service, Timestamp, Transition};
-use mainstay_testkit::fixture::{ServiceExt, name, service};
+use mainstay_model::table::{Listener, Passthrough};
+use mainstay_model::{HostPattern, ProxyVersion, Route, Service, TcpRoute, Timestamp, Transition};
+use mainstay_testkit::fixture::{ServiceExt, name, service, stack};
 use mainstay_testkit::{Behaviour, Scenario};
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 fn db() -> Service {
     service("db").with_volume("data")
@@ -208,4 +210,46 @@ fn a_release_is_not_left_while_a_service_is_stopped_by_command() {
     scenario.run();
     assert_eq!(scenario.state.current, Some(2), "{}", scenario.story());
     assert!(scenario.plan().steps.is_empty());
+}
+
+#[test]
+fn what_is_passed_on_unseen_has_listeners_names_and_upstreams() {
+    let host = |text: &str| HostPattern::try_from(text.to_owned()).unwrap();
+    let mut api = api(1, 1);
+    let passed =
+        Route { host: host("tls.test"), port: Some(8443), passthrough: true, ..api.routes[0].clone() };
+    api.routes.push(passed);
+    let mut stack = stack([db(), api]);
+    let entry = |listen: &str, names: &[&str], to: &[&str], send_proxy| TcpRoute {
+        listen: listen.parse().unwrap(),
+        names: names.iter().map(|name| host(name)).collect(),
+        to: to.iter().map(|to| (*to).to_owned()).collect(),
+        send_proxy,
+    };
+    stack.edge.tcp = vec![
+        entry("0.0.0.0:5432", &[], &["db:5432"], None),
+        entry(
+            "0.0.0.0:993",
+            &["a.test", "*.b.test"],
+            &["10.0.0.1:993", "10.0.0.2:993"],
+            Some(ProxyVersion::V2),
+        ),
+        entry("0.0.0.0:993", &[], &["api:993"], None),
+    ];
+    let mut scenario = Scenario::default();
+    scenario.up_stack(stack);
+    let table = &scenario.world.table;
+    let mut shown = String::new();
+    for Listener { address, kind, .. } in &table.listeners {
+        writeln!(shown, "listen on {address}: {kind:?}").unwrap();
+    }
+    for Passthrough { on, host, upstream } in &table.passthrough {
+        let on = on.map_or("wherever TLS is spoken".to_owned(), |on| on.to_string());
+        writeln!(shown, "{host} on {on}: {upstream}").unwrap();
+    }
+    for (key, upstream) in &table.upstreams {
+        let targets: Vec<_> = upstream.targets.iter().map(|target| target.instance.as_str()).collect();
+        writeln!(shown, "{key}: {targets:?} {:?}", upstream.transport.send_proxy).unwrap();
+    }
+    assert_snapshot!(shown);
 }

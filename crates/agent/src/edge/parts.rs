@@ -29,6 +29,7 @@ pub(super) fn merged(parts: &Parts) -> RouteTable {
         let fresh = part.listeners.iter().filter(|l| seen.insert(l.address));
         table.listeners.extend(fresh.cloned());
         table.routes.extend(part.routes.iter().cloned());
+        table.passthrough.extend(part.passthrough.iter().cloned());
         table.sites.extend(part.sites.clone());
         table.limits.extend(part.limits.clone());
         *table.clients = table.clients.and(&part.clients);

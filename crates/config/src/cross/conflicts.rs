@@ -3,7 +3,7 @@
 use crate::diagnostic::{Code, Diagnostic, Sink, Span};
 use crate::node::{KeyPath, Node};
 use crate::suggest;
-use mainstay_model::{Conditions, HostPattern, Protocol, PublishedPort, RoutePolicy, Service, Stack};
+use mainstay_model::{Conditions, HostPattern, Protocol, PublishedPort, Route, RoutePolicy, Service, Stack};
 use std::collections::BTreeMap;
 
 /// Reports conflicts; `tree` knows the places.
@@ -88,6 +88,12 @@ impl Claims {
     }
 }
 
+/// Whether two routes speak to one port in different ways. Bytes that are passed on as they come say themselves how.
+fn differs(one: &Route, other: &Route) -> bool {
+    let proxies_differ = one.transport.send_proxy != other.transport.send_proxy;
+    proxies_differ || (!one.passthrough && !other.passthrough && one.transport != other.transport)
+}
+
 fn routes(stack: &Stack, tree: &Node, sink: &mut Sink) {
     let mut claims = Claims::default();
     // As written: one that cannot be used has been reported where it stands.
@@ -97,7 +103,7 @@ fn routes(stack: &Stack, tree: &Node, sink: &mut Sink) {
     for service in stack.services.values() {
         let name = service.name.as_str();
         let ours = tree.at(&["services", name, "x-mainstay"]);
-        let mut spoken = BTreeMap::new();
+        let mut spoken: BTreeMap<Option<u16>, (&Route, Option<Span>)> = BTreeMap::new();
         for (index, route) in service.routes.iter().enumerate() {
             let span = item(ours, "routes", index, service.routes.len());
             let at = KeyPath::root().key("services").key(name).key("x-mainstay").key("routes").index(index);
@@ -114,17 +120,18 @@ fn routes(stack: &Stack, tree: &Node, sink: &mut Sink) {
             limits(&declared, &route.policy, span, &at, sink);
             let port = route.port.or(service.main_port());
             match spoken.get(&port) {
-                Some((other, first)) if *other != &route.transport && !answers_itself => {
+                Some((other, first)) if differs(other, route) && !answers_itself => {
                     let message = format!("two routes of `{name}` speak to one port in different ways");
                     let finding = Diagnostic::error(Code::Conflict, message).at(span).path(&at);
                     sink.push(finding.note("the first one is here", *first));
                 }
-                None if !answers_itself => drop(spoken.insert(port, (&route.transport, span))),
+                None if !answers_itself => drop(spoken.insert(port, (route, span))),
                 _ => {}
             }
             claims.claim((&route.host, &route.path, &route.policy), format!("`{name}`"), span, at, sink);
         }
     }
+    tcp(stack, tree, sink);
     for (index, route) in stack.edge.routes.iter().enumerate() {
         let span = item(tree.at(&["x-mainstay", "edge"]), "routes", index, stack.edge.routes.len());
         let at = KeyPath::root().key("x-mainstay").key("edge").key("routes").index(index);
@@ -166,4 +173,28 @@ fn item(node: Option<&Node>, key: &str, index: usize, count: usize) -> Option<Sp
 /// A native service gets its port from Mainstay.
 fn is_given_port(service: &Service) -> bool {
     service.runtime() == mainstay_model::RuntimeKind::Native
+}
+
+/// What `tcp:` of the edge says about services.
+fn tcp(stack: &Stack, tree: &Node, sink: &mut Sink) {
+    for (index, entry) in stack.edge.tcp.iter().enumerate() {
+        let span = item(tree.at(&["x-mainstay", "edge"]), "tcp", index, stack.edge.tcp.len());
+        let at = KeyPath::root().key("x-mainstay").key("edge").key("tcp").index(index);
+        let names =
+            |to: &String| stack.services.keys().find(|name| to.split(':').next() == Some(name.as_str()));
+        if let (2.., Some(name)) = (entry.to.len(), entry.to.iter().find_map(names)) {
+            let message = format!("`{name}` is a service with its own instances: it stands alone in `to`");
+            sink.push(Diagnostic::error(Code::Conflict, message).at(span).path(&at));
+        }
+        let Some((host, port)) = entry.host_and_port() else { continue };
+        let Some(service) = stack.services.values().find(|service| service.name.as_str() == host) else {
+            continue;
+        };
+        let leads_there = |route: &&Route| route.port.or(service.main_port()) == Some(port);
+        let differs = |route: &Route| route.transport.send_proxy != entry.send_proxy;
+        if service.routes.iter().filter(leads_there).any(differs) {
+            let message = format!("`send_proxy` of this and of a route to {host}:{port} are not the same");
+            sink.push(Diagnostic::error(Code::Conflict, message).at(span).path(&at));
+        }
+    }
 }

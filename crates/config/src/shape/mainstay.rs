@@ -33,6 +33,7 @@ pub static EDGE: Object = closed(&[&[
     key("maintenance", MAINTENANCE),
     key("origin_lock", Kind::Flag),
     key("routes", Kind::List(&Kind::Object(&EXTERNAL_ROUTE), Identity::None)),
+    key("tcp", Kind::List(&Kind::Object(&TCP), Identity::None)),
     key("tls", Kind::Short(Short::Tls, &Kind::Object(&TLS))),
     key("trusted_proxies", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
 ]]);
@@ -40,6 +41,20 @@ pub static EDGE: Object = closed(&[&[
 const fn closed(parts: &'static [&'static [Key]]) -> Object {
     Object { parts, required: &[], extensible: false, nullable: false }
 }
+
+static TCP: Object = Object {
+    parts: &[&[
+        key("listen", Kind::Loose),
+        key("send_proxy", PROXY_VERSION),
+        key("sni", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+        key("to", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+    ]],
+    required: &["listen", "to"],
+    extensible: false,
+    nullable: false,
+};
+
+const PROXY_VERSION: Kind = Kind::Word(&["v1", "v2"]);
 
 static CLIENTS: Object = closed(&[&[
     key("body_rate", Kind::Bytes),
@@ -143,8 +158,10 @@ const ANY_ROUTE: &[Key] = &[
     key("redirect", Kind::Text),
     key("request_headers", Kind::Object(&REQUEST_HEADERS)),
     key("rewrite", Kind::Text),
+    key("send_proxy", PROXY_VERSION),
     key("strip_prefix", Kind::Flag),
     key("timeouts", Kind::Object(&TIMEOUTS)),
+    key("tls", Kind::Word(&["passthrough"])),
     key("upstream_tls", Kind::Object(&UPSTREAM_TLS)),
     key("weight", Kind::Count),
     key("when", Kind::Object(&CONDITIONS)),

@@ -52,7 +52,7 @@ pub(super) async fn ask(
         let target = picked.ok_or(AskError::NoInstance)?;
         // Counted, so that an instance that leaves finishes what it was asked.
         let in_flight = InFlight::begin(target.clone());
-        let stream = connect::connect(target, &Deadline::new(), clock::millis(patience)).await?;
+        let stream = connect::connect(target, None, &Deadline::new(), clock::millis(patience)).await?;
         let answer = https::over(stream, request).await?;
         drop(in_flight);
         Ok(answer)

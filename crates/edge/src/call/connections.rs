@@ -162,7 +162,7 @@ impl Connection {
         deadline: &Deadline,
         patience: Millis,
     ) -> Result<Self, ConnectError> {
-        let wire = connect::connect(target, deadline, patience).await?;
+        let wire = connect::connect(target, None, deadline, patience).await?;
         let mut builder = Builder::new();
         builder
             .enable_push(false)

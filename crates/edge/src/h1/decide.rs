@@ -52,7 +52,7 @@ impl Asking<'_, '_> {
         let granted = admission.granted.as_ref().map_or(&[][..], |granted| &granted.to_service);
         let extra = Extra { trace: trace.as_ref(), granted };
         request.write(&mut out, head, route, peer, &routed.client, extra);
-        let framing = request.framing.clone();
+        let (framing, client) = (request.framing.clone(), routed.client.ip);
         let timeouts = route.timeouts;
         let steering = route.steering.as_deref();
         let lot = steering.and_then(|steering| request.lot(steering.key()?, routed.client.ip));
@@ -61,6 +61,7 @@ impl Asking<'_, '_> {
             facts,
             out,
             framing,
+            client,
             route: routed.route,
             upstream,
             timeouts,

@@ -4,6 +4,7 @@
 //! Knows nothing about how requests are read from clients.
 
 use super::body::{BodyError, Framing, Passage, unexpected_end};
+use super::forwarded::Peer;
 use super::head::{Bounds, Scanner};
 use super::request::Prepared;
 use super::response::{self, BadResponse, Ready, Received, Shape};
@@ -127,6 +128,7 @@ pub(crate) struct Exchange<'e, C> {
     /// The table the request was routed by.
     pub(crate) table: &'e Table,
     pub(crate) tally: &'e Tally,
+    pub(crate) peer: &'e Peer,
     pub(crate) client: &'e mut C,
     /// What the client has sent and nobody has read.
     pub(crate) input: &'e mut Option<Buf>,

@@ -16,6 +16,9 @@ pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
     /// The same, as text.
     address: Rc<str>,
+    pub(crate) port: u16,
+    /// Where it came in, where its connection cannot be asked any more.
+    pub(crate) local: Option<SocketAddr>,
     scheme: Scheme,
     /// The version of TLS, where the connection has any: `1.3`.
     pub(crate) tls: Option<&'static str>,
@@ -27,7 +30,8 @@ impl Peer {
     pub(crate) fn new(address: SocketAddr, scheme: Scheme) -> Self {
         // A socket that listens on [::] sees IPv4 clients as ::ffff:1.2.3.4.
         let ip: IpAddr = address.ip().to_canonical();
-        Self { ip, address: ip.to_string().into(), scheme, tls: None, shown: None }
+        let port = address.port();
+        Self { ip, address: ip.to_string().into(), port, local: None, scheme, tls: None, shown: None }
     }
 
     /// The scheme of a client's requests: what a trusted proxy says, else that of the connection.

@@ -193,6 +193,7 @@ impl<'w, C: Client> Connection<'w, C> {
             in_flight,
             table: &table,
             tally: &self.tally,
+            peer: &self.peer,
             client: &mut self.stream,
             input: &mut self.input,
         };

@@ -8,11 +8,12 @@ use crate::buffer::Use;
 use crate::call::Way;
 use crate::client::Client;
 use crate::clock::{self, Millis, NEVER};
-use crate::connect::{self, ConnectError};
+use crate::connect::{self, ConnectError, Ends};
 use crate::line::Line;
 use crate::route::Timeouts;
 use crate::sink::Sink;
 use crate::target::{InFlight, TargetState};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 impl<C: Client> Exchange<'_, C> {
@@ -107,21 +108,31 @@ impl<C: Client> Exchange<'_, C> {
 
     /// A line to an instance, and whether it was used before. With `reuse`, one that was idle for so long at most will do.
     async fn obtain(
-        &self,
+        &mut self,
         target: &Arc<TargetState>,
         reuse: Option<Millis>,
     ) -> Result<(Line, bool), ConnectError> {
         if target.manner.as_ref().is_some_and(|manner| manner.is_http2()) {
             return Box::pin(self.call(target)).await;
         }
+        let ends = target.is_told().then(|| self.ends()).flatten();
         if let Some(idle_at_most) = reuse
             && let Some(wire) = self.worker.pool.borrow_mut().take(target, idle_at_most)
         {
             return Ok((Line::Wire(wire), true));
         }
-        let wire = connect::connect(target, self.deadline, self.request.timeouts.connect).await?;
+        let wire = connect::connect(target, ends, self.deadline, self.request.timeouts.connect).await?;
         self.tally.connected.set(clock::precise());
         Ok((Line::Wire(wire), false))
+    }
+
+    /// Who the client is, as far as services are told, and where it came in.
+    fn ends(&mut self) -> Option<Ends> {
+        let peer = self.peer;
+        let local = peer.local.or_else(|| self.client.socket()?.local_addr().ok())?;
+        let ip = self.request.client;
+        // Of whom a proxy speaks, no port is known.
+        Some(Ends { client: SocketAddr::new(ip, if ip == peer.ip { peer.port } else { 0 }), local })
     }
 
     async fn call(&self, target: &Arc<TargetState>) -> Result<(Line, bool), ConnectError> {

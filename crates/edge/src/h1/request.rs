@@ -19,6 +19,7 @@ use crate::sticky::{Stay, Token};
 use crate::table::Table;
 use mainstay_model::ContentCoding;
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 
 /// What must be remembered of a request while it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +57,8 @@ pub(crate) struct Prepared {
     pub(crate) out: Out,
     /// The body as it arrives from the client.
     pub(crate) framing: Framing,
+    /// Who asks.
+    pub(crate) client: IpAddr,
     /// Index into the table's routes.
     pub(crate) route: usize,
     /// Index into the table's upstreams.

@@ -51,7 +51,9 @@ const GOODBYE_PATIENCE: Millis = 5_000;
 const PREFACE_PATIENCE: Millis = 15_000;
 
 /// Serves one client until its connection ends. `input` is what has arrived of it, the preface included.
-pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, stream: C, input: Option<Buf>, peer: Peer) {
+pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, mut stream: C, input: Option<Buf>, mut peer: Peer) {
+    // Its streams have no socket to ask.
+    peer.local = stream.socket().and_then(|socket| socket.local_addr().ok());
     let open = Rc::new(Open::new());
     open.deadline.arm(PREFACE_PATIENCE);
     let mut handshake = pin!(settings().handshake::<_, Bytes>(Guarded::new(stream, input)));

@@ -7,6 +7,7 @@ mod certificates;
 mod challenge;
 mod client_auth;
 mod files;
+mod hello;
 mod managed;
 mod store;
 mod tickets;
@@ -14,6 +15,7 @@ mod tickets;
 pub(crate) use certificates::{Certificate, CertificateError};
 pub(crate) use challenge::{Answering, Challenges};
 pub(crate) use client_auth::{ClientCa, Shown};
+pub(crate) use hello::Hello;
 pub(crate) use managed::{Done, Job, Managed, Task};
 pub(crate) use store::{Store, StoreError};
 pub(crate) use tickets::{NAME_LEN, SIGNATURE_LEN, Signed, Tickets};
@@ -24,6 +26,8 @@ use crate::h1::{self, Peer};
 use crate::h2;
 use crate::issue::on_demand::{self, Refusals};
 use crate::issue::unix_time;
+use crate::table::Table;
+use crate::tunnel;
 use crate::worker::Worker;
 use certificates::{ACME_TLS, Certificates};
 use client_auth::Proven;
@@ -45,7 +49,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
-use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, TlsAcceptor};
 
 /// How long a handshake may take from the connection's start: slow mobile clients need some seconds, and whoever says
 /// nothing should not hold a descriptor for long.
@@ -231,9 +235,43 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 
 /// Serves one TLS connection until it ends.
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    match worker.table().passes_tls_on() {
+        false => answer(worker, Opening::Unread(stream), peer).await,
+        true => Box::pin(serve_or_pass_on(worker, stream, peer)).await,
+    }
+}
+
+/// The same where some names are not ours to answer for.
+async fn serve_or_pass_on(worker: &Rc<Worker>, mut stream: TcpStream, peer: SocketAddr) {
+    let deadline = Deadline::new();
+    deadline.arm(HANDSHAKE_PATIENCE);
+    let hello = match Hello::read(&mut stream, &deadline).await {
+        Ok(hello) => hello,
+        Err(error) => {
+            worker.shared.tls.handshakes.failed.fetch_add(1, Ordering::Relaxed);
+            return tracing::debug!(%error, %peer, "no TLS connection");
+        }
+    };
+    let name = hello.name();
+    let find = |table: &Table| table.upstream_named(None, name.as_deref());
+    if find(&worker.table()).is_some() {
+        return tunnel::pass_on(worker, stream, Some(hello.bytes), peer, find).await;
+    }
+    let start = StartHandshake::from_parts(hello.accepted, stream);
+    answer(worker, Opening::Read(Box::new(start)), peer).await;
+}
+
+/// A connection at its beginning.
+enum Opening {
+    Unread(TcpStream),
+    /// Its hello has been read.
+    Read(Box<StartHandshake<TcpStream>>),
+}
+
+async fn answer(worker: &Rc<Worker>, opening: Opening, peer: SocketAddr) {
     let mut from = Peer::new(peer, Scheme::Https);
     // A handshake's state is large and short-lived; idle connections should not keep room for it.
-    let shaken = Box::pin(shake_hands(worker, stream)).await;
+    let shaken = Box::pin(shake_hands(worker, opening)).await;
     worker.shared.tls.handshakes.count(&shaken);
     let chain = shaken.as_ref().ok().and_then(|stream| stream.get_ref().1.peer_certificates());
     from.shown = chain.map(Shown::new);
@@ -267,21 +305,24 @@ enum HandshakeError {
     Failed(#[from] std::io::Error),
 }
 
-async fn shake_hands(worker: &Worker, stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeError> {
+async fn shake_hands(worker: &Worker, opening: Opening) -> Result<TlsStream<TcpStream>, HandshakeError> {
     let deadline = Deadline::new();
     let tls = &worker.shared.tls;
     let config = if worker.table().asks_clients { &tls.asking } else { &tls.config };
     let is_asking = tls.on_demand().is_some();
     deadline.arm(if is_asking { ON_DEMAND_PATIENCE } else { HANDSHAKE_PATIENCE });
     let mut handshake = pin!(async {
-        if !is_asking {
-            return TlsAcceptor::from(config.clone()).accept(stream).await;
-        }
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let start = match opening {
+            Opening::Unread(stream) if !is_asking => {
+                return TlsAcceptor::from(config.clone()).accept(stream).await;
+            }
+            Opening::Unread(stream) => LazyConfigAcceptor::new(Acceptor::default(), stream).await?,
+            Opening::Read(start) => *start,
+        };
         let hello = start.client_hello();
         let is_question = hello.alpn().is_some_and(|mut names| names.any(|name| name == ACME_TLS));
         let host = hello.server_name().filter(|_| !is_question).map(str::to_ascii_lowercase);
-        if let Some(host) = host {
+        if let Some(host) = host.filter(|_| is_asking) {
             on_demand::provide(tls, &host).await;
         }
         start.into_stream(config.clone()).await

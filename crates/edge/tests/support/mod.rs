@@ -14,7 +14,7 @@ pub mod tls;
 use mainstay_edge::control::Client as Control;
 use mainstay_edge::{Config, Error, listen, run};
 use mainstay_model::table::{
-    Draining, EdgeStatus, Listener, ListenerKind, RouteTable, TableRoute, Target, Upstream,
+    Draining, EdgeStatus, Listener, ListenerKind, Passthrough, RouteTable, TableRoute, Target, Upstream,
 };
 use mainstay_model::{CertificateFiles, HostPattern, ManagedCertificate, RoutePolicy, Timestamp};
 use std::future::Future;
@@ -67,6 +67,18 @@ impl Table {
             kind: ListenerKind::Tcp { upstream: upstream.into() },
             proxied: false,
         });
+        self
+    }
+
+    pub fn sni(mut self, address: SocketAddr) -> Self {
+        self.0.listeners.push(Listener { address, kind: ListenerKind::Sni, proxied: false });
+        self
+    }
+
+    /// TLS for `host` is passed on, on one listener or wherever TLS is spoken.
+    pub fn passthrough(mut self, on: Option<SocketAddr>, host: &str, upstream: &str) -> Self {
+        let host = HostPattern::try_from(host.to_owned()).unwrap();
+        self.0.passthrough.push(Passthrough { on, host, upstream: upstream.into() });
         self
     }
 

@@ -6,15 +6,18 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ConfigBuilder, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ConfigBuilder, ProtocolVersion, RootCertStore, ServerConfig, SupportedProtocolVersion,
+};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub type Secure = Client<TlsStream<TcpStream>>;
+pub type Instance = Client<tokio_rustls::server::TlsStream<TcpStream>>;
 
 /// An authority of the test's own.
 pub struct Authority {
@@ -97,6 +100,35 @@ fn builder(
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     builder.with_root_certificates(roots)
+}
+
+/// An instance that shakes hands; `serve` gets each connection.
+pub async fn instance<F>(
+    authority: &Authority,
+    name: &str,
+    serve: impl Fn(Instance) -> F + Send + 'static,
+) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let directory = tempfile::tempdir().unwrap();
+    let files = authority.issue(directory.path(), "server", &[name]);
+    let chain = CertificateDer::pem_file_iter(files.cert).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(files.key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = TlsAcceptor::from(config.clone()).accept(stream).await {
+                tokio::spawn(serve(Client { stream, buffer: Vec::new() }));
+            }
+        }
+    });
+    address
 }
 
 /// Connects and asks for `name`; the error is the handshake's.

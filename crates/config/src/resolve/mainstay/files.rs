@@ -43,7 +43,16 @@ pub(in crate::resolve) fn statics(
             let Some(Route { host, path, policy, .. }) = read else { continue };
             let policy = mainstay_model::RoutePolicy { files: Some(files.clone()), ..policy };
             let transport = Transport::default();
-            all.push(ExternalRoute { host, path, to: Vec::new(), transport, health: None, policy });
+            let passthrough = false;
+            all.push(ExternalRoute {
+                host,
+                path,
+                to: Vec::new(),
+                transport,
+                passthrough,
+                health: None,
+                policy,
+            });
         }
     }
     all

@@ -9,6 +9,7 @@ mod proxies;
 mod readiness;
 mod response;
 mod route;
+mod tcp;
 mod tls;
 mod transport;
 
@@ -70,6 +71,7 @@ pub(super) fn edge(tree: &Node, reader: Reader<'_>, sink: &mut Sink) -> EdgeSett
         routes: items
             .filter_map(|(i, node)| route::external(node, reader, &path.key("routes").index(i), sink))
             .collect(),
+        tcp: tcp::tcp(edge, &path, sink),
         limits: limit::limits(edge, &path.key("limits"), sink),
         clients: pages::clients(edge, &path, sink),
         site: Site {

@@ -1,6 +1,6 @@
 //! `routes:` of a service and of the edge.
 
-use super::{access, balance, response, transport};
+use super::{access, balance, response, tcp, transport};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::resolve::{Reader, resources};
@@ -29,7 +29,9 @@ pub(super) fn of_service(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: 
         sink.push(Diagnostic::error(Code::InvalidValue, message).at(span).path(path.key("www")));
     }
     let transport = transport::of_service(node, reader, path, sink);
-    Some(Route { host, path: prefix, port, www, transport, policy: policy(node, reader, path, sink) })
+    let passthrough = tcp::passthrough(node, &host, path, sink);
+    let policy = policy(node, reader, path, sink);
+    Some(Route { host, path: prefix, port, www, transport, passthrough, policy })
 }
 
 /// Reads a route of the edge.
@@ -50,8 +52,9 @@ pub(super) fn external(
     if to.is_empty() && policy.redirect.is_none() {
         return None;
     }
+    let passthrough = tcp::passthrough(node, &host, path, sink);
     let health = node.get("health").and_then(|given| health(given, &path.key("health"), sink));
-    Some(ExternalRoute { host, path: prefix, to, transport, health, policy })
+    Some(ExternalRoute { host, path: prefix, to, transport, passthrough, health, policy })
 }
 
 /// Reads `health:`.

@@ -1,9 +1,9 @@
-//! How upstreams are spoken to: `scheme:`, the addresses under `to:`, `upstream_tls:`.
+//! How upstreams are spoken to: `scheme:`, the addresses under `to:`, `upstream_tls:`, `send_proxy:`.
 
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::resolve::Reader;
-use mainstay_model::{ClientIdentity, HostPattern, Scheme, Secret, Transport, UpstreamTls};
+use mainstay_model::{ClientIdentity, HostPattern, ProxyVersion, Scheme, Secret, Transport, UpstreamTls};
 use std::net::IpAddr;
 
 const SCHEMES: [(&str, Scheme); 4] =
@@ -14,7 +14,25 @@ pub(super) fn of_service(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: 
     let given = node.get_text("scheme").unwrap_or_default();
     let known = SCHEMES.iter().find(|(name, _)| *name == given);
     let scheme = known.map_or(Scheme::default(), |(_, scheme)| *scheme);
-    Transport { scheme, tls: tls(node, scheme, reader, path, sink) }
+    spoken(node, scheme, reader, path, sink)
+}
+
+fn spoken(node: &Node, scheme: Scheme, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> Transport {
+    let send_proxy = send_proxy(node);
+    if let (true, Some(given)) = (scheme.is_http2(), node.get("send_proxy")) {
+        let message = "requests of several clients share the connections of HTTP/2";
+        sink.push(Diagnostic::error(Code::Conflict, message).about(given).path(path.key("send_proxy")));
+    }
+    Transport { scheme, tls: tls(node, scheme, reader, path, sink), send_proxy }
+}
+
+/// Reads `send_proxy:`.
+pub(super) fn send_proxy(node: &Node) -> Option<ProxyVersion> {
+    match node.get_text("send_proxy") {
+        Some("v1") => Some(ProxyVersion::V1),
+        Some("v2") => Some(ProxyVersion::V2),
+        _ => None,
+    }
 }
 
 /// Reads what a route to something outside says: where to, and how.
@@ -40,7 +58,7 @@ pub(super) fn of_external(
         to.push(address);
     }
     let scheme = first.map_or(Scheme::default(), |(scheme, _)| scheme);
-    (to, Transport { scheme, tls: tls(node, scheme, reader, path, sink) })
+    (to, spoken(node, scheme, reader, path, sink))
 }
 
 /// `https://host[:port]` as scheme and `host:port`.

@@ -10,6 +10,8 @@ use mainstay_model::ClientRules;
 const HEAD_PATIENCE: Millis = 30_000;
 /// How long a connection may be idle between requests: nginx's `keepalive_timeout`.
 const IDLE_PATIENCE: Millis = 75_000;
+/// Longest line of a head, the first included: nginx's large header buffer.
+const LONGEST_LINE: usize = 8 * 1024;
 /// The slowest a client may send a body of known length, in bytes a second, once the first minute is over. Apache asks
 /// for as much (`RequestReadTimeout body=20,MinRate=500`); modems did ten times that.
 const SLOWEST_BODY: u64 = 500;
@@ -22,6 +24,7 @@ pub(crate) struct Clients {
     /// Time between two requests.
     pub(crate) idle: Millis,
     pub(crate) head_size: usize,
+    pub(crate) head_line: usize,
     pub(crate) head_fields: usize,
     /// Bytes a second.
     pub(crate) body_rate: u64,
@@ -33,7 +36,8 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn new(rules: &ClientRules) -> Self {
-        let ClientRules { connections, per_client, head, idle, head_size, head_fields, body_rate } = rules;
+        let ClientRules { connections, per_client, head, idle, head_size, head_line, head_fields, body_rate } =
+            rules;
         let size = |number: &Option<u32>| {
             number.and_then(|number| usize::try_from(number).ok()).unwrap_or(usize::MAX)
         };
@@ -41,6 +45,7 @@ impl Clients {
             head: head.map_or(HEAD_PATIENCE, clock::millis),
             idle: idle.map_or(IDLE_PATIENCE, clock::millis),
             head_size: size(head_size),
+            head_line: head_line.map_or(LONGEST_LINE, |_| size(head_line)),
             head_fields: size(head_fields),
             body_rate: body_rate.map_or(SLOWEST_BODY, u64::from),
             connections: size(connections),

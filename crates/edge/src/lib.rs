@@ -46,6 +46,7 @@ mod queue;
 mod route;
 mod run;
 mod shared;
+mod shares;
 mod sink;
 mod site;
 mod source;

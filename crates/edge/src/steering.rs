@@ -24,13 +24,16 @@ pub(crate) struct Steering {
     pub(crate) queue: usize,
     /// How long they wait.
     pub(crate) patience: Millis,
+    /// How long the share of an instance grows that is new or back; 0 for not at all.
+    pub(crate) slow_start: Millis,
     ejection: Option<(u32, Millis)>,
 }
 
 impl Steering {
     pub(crate) fn new(policy: &RoutePolicy) -> Option<Box<Self>> {
-        let RoutePolicy { balance, max_in_flight, queue, eject, timeouts, .. } = policy;
-        if *balance == Balance::default() && max_in_flight.is_none() && eject.is_none() {
+        let RoutePolicy { balance, max_in_flight, queue, slow_start, eject, timeouts, .. } = policy;
+        let is_plain = *balance == Balance::default() && slow_start.is_none();
+        if is_plain && max_in_flight.is_none() && eject.is_none() {
             return None;
         }
         Some(Box::new(Self {
@@ -38,6 +41,7 @@ impl Steering {
             most: max_in_flight.map_or(u64::MAX, u64::from),
             queue: usize::try_from(*queue).unwrap_or(usize::MAX),
             patience: clock::millis(timeouts.queue_or_default()),
+            slow_start: slow_start.map_or(0, clock::millis),
             ejection: eject.map(|eject| (eject.after, clock::millis(eject.pause))),
         }))
     }
@@ -122,5 +126,8 @@ mod tests {
         assert_eq!(again(72_000), 112_000, "and again");
         assert_eq!(again(300_000), 310_000, "but not for ever after");
         assert!(Steering::new(&RoutePolicy::default()).is_none());
+        let slow_start = Some(Duration::from_secs(30));
+        let slow = Steering::new(&RoutePolicy { slow_start, ..RoutePolicy::default() }).unwrap();
+        assert_eq!((slow.slow_start, steering.slow_start), (30_000, 0));
     }
 }

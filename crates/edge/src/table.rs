@@ -7,6 +7,7 @@
 mod compile;
 pub(crate) mod paths;
 
+use crate::balance::{self, Choosing};
 use crate::clients::Clients;
 use crate::clock::{self, Millis};
 use crate::health::Health;
@@ -14,11 +15,13 @@ use crate::limit;
 use crate::manner::Manner;
 use crate::metrics::RouteStats;
 use crate::route::Route;
+use crate::shares::{Share, Shared};
 use crate::site::Site;
+use crate::steering::Steering;
 use crate::target::{Address, Phase, TargetState, UpstreamState};
 use compile::{Compiler, Hosts};
 use mainstay_model::table::{ListenerKind, Passthrough, RouteTable, TableRoute, Target};
-use mainstay_model::{Conditions, HostPattern, Transport};
+use mainstay_model::{Conditions, HostPattern, PageFor, Transport};
 use paths::Paths;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -59,10 +62,30 @@ pub enum TableError {
 pub(crate) struct Upstream {
     pub(crate) state: Arc<UpstreamState>,
     pub(crate) targets: Vec<Arc<TargetState>>,
+    /// What each of them is to get; empty where all get the same.
+    pub(crate) shares: Box<[Share]>,
     /// While the service is being swapped: until when requests wait.
     pub(crate) hold_until: Option<Millis>,
     /// Its targets are asked how they are.
     pub(crate) health: Option<Health>,
+}
+
+impl Upstream {
+    /// Picks a target with room, for a route with these rules. One that is to be avoided is the last choice.
+    pub(crate) fn choose(
+        &self,
+        steering: Option<&Steering>,
+        choosing: Choosing,
+        now: Millis,
+        tried: impl Fn(u64) -> bool,
+    ) -> Option<&Arc<TargetState>> {
+        let (most, slow_start) = steering.map_or((u64::MAX, 0), |rules| (rules.most, rules.slow_start));
+        if self.shares.is_empty() && slow_start == 0 {
+            return balance::choose(&self.targets, choosing, most, now, tried);
+        }
+        let Self { state, targets, shares, .. } = self;
+        Shared { targets, shares, wheel: &state.wheel, slow_start }.choose(choosing, most, now, tried)
+    }
 }
 
 /// What a listener does.
@@ -90,6 +113,8 @@ pub(crate) struct Table {
     pub(crate) clients: Clients,
     /// Some site asks clients for certificates.
     pub(crate) asks_clients: bool,
+    /// Has a page for hosts that no route has.
+    lost: Option<Arc<Site>>,
     /// Sites that trust some proxies.
     trusting: Vec<Arc<Site>>,
     /// All routes; those of one host stand together.
@@ -154,6 +179,14 @@ impl Table {
         let here = self.passthrough.iter().filter(|(listener, ..)| *listener == on);
         let fitting = here.filter_map(|(_, host, upstream)| Some((rank(host)?, *upstream)));
         fitting.max_by_key(|(rank, _)| *rank).map(|(_, upstream)| upstream)
+    }
+
+    /// The page for a request that has no route. Where its host has some, it is that of their stack.
+    pub(crate) fn page(&self, host: &[u8], none: NoRoute) -> Option<&str> {
+        match none {
+            NoRoute::UnknownHost => self.lost.as_ref()?.errors.page(421),
+            NoRoute::NoPath => self.routes[self.paths_of(host)?.shortest()?].site.errors.page(404),
+        }
     }
 
     /// Whether some site trusts the proxy at this address.
@@ -221,16 +254,7 @@ impl Registry {
         let mut index = HashMap::new();
         for (key, upstream) in &model.upstreams {
             index.insert(key.as_str(), table.upstreams.len());
-            let manner = seen.manner(&upstream.transport);
-            let target = |t| seen.target(t, &upstream.transport, manner.as_ref());
-            let targets = upstream.targets.iter().map(target).collect::<Result<_, _>>()?;
-            for draining in &upstream.draining {
-                parse_address(&draining.target)?;
-            }
-            let state = seen.upstream(key, self.workers);
-            let hold_until = upstream.hold_until.map(clock::from_wall);
-            let health = upstream.health.as_ref().map(Health::new);
-            table.upstreams.push(Upstream { state, targets, hold_until, health });
+            table.upstreams.push(seen.compile(key, upstream, self.workers)?);
         }
         for listener in &model.listeners {
             let kind = match &listener.kind {
@@ -265,6 +289,10 @@ impl Registry {
             plain: Default::default(),
         };
         let sites = compiler.sites.values().map(|(_, site)| site);
+        // One that speaks of this status alone: what a stack shows for all errors of its own is not for other hosts.
+        let mut named = model.sites.iter();
+        let lost = named.find(|(_, site)| site.errors.pages.contains_key(&PageFor::Status(421)));
+        table.lost = lost.and_then(|(key, _)| Some(compiler.sites.get(key.as_str())?.1.clone()));
         table.asks_clients = model.sites.values().any(|site| site.client_ca.is_some());
         table.trusting = sites.filter(|site| !site.trust.is_empty()).cloned().collect();
         let mut hosts = Hosts::default();
@@ -298,24 +326,46 @@ impl Registry {
         for (key, target) in &seen.targets {
             let Some(target) = target.upgrade() else { continue };
             if active.contains(key) {
-                target.enter(Phase::Active, clock::NEVER);
+                target.enter(Phase::Active, clock::NEVER, clock::now());
             } else {
                 // Gone without a word about draining: let it finish, as long as its instance lives.
                 let named = (key.0.clone(), key.1.clone());
-                target.enter(Phase::Leaving, draining.get(&named).copied().unwrap_or(clock::NEVER));
+                let closes_by = draining.get(&named).copied().unwrap_or(clock::NEVER);
+                target.enter(Phase::Leaving, closes_by, clock::now());
             }
         }
     }
 }
 
 impl Seen {
+    /// An upstream, with what is known of it and of its targets from earlier tables on.
+    fn compile(
+        &mut self,
+        key: &str,
+        upstream: &mainstay_model::table::Upstream,
+        workers: usize,
+    ) -> Result<Upstream, TableError> {
+        let manner = self.manner(&upstream.transport);
+        let target = |t| self.target(t, &upstream.transport, manner.as_ref());
+        let targets = upstream.targets.iter().map(target).collect::<Result<Vec<_>, _>>()?;
+        for draining in &upstream.draining {
+            parse_address(&draining.target)?;
+        }
+        let state = self.upstream(key, workers);
+        let hold_until = upstream.hold_until.map(clock::from_wall);
+        let health = upstream.health.as_ref().map(Health::new);
+        // Should the table be refused, some are owed nothing for once.
+        state.wheel.keep(&targets);
+        Ok(Upstream { state, targets, shares: shares(&upstream.targets), hold_until, health })
+    }
+
     fn target(
         &mut self,
         target: &Target,
         transport: &Transport,
         manner: Option<&Arc<Manner>>,
     ) -> Result<Arc<TargetState>, TableError> {
-        let Target { instance, address } = target;
+        let Target { instance, address, .. } = target;
         let key = (instance.clone(), address.clone(), transport.clone());
         if let Some(known) = self.targets.get(&key).and_then(Weak::upgrade) {
             return Ok(known);
@@ -365,8 +415,17 @@ impl Seen {
     }
 }
 
+/// What each target is to get; nothing where none of them says anything.
+fn shares(targets: &[Target]) -> Box<[Share]> {
+    if targets.iter().all(|target| target.weight.is_none() && !target.is_backup) {
+        return Box::default();
+    }
+    let share = |target: &Target| Share { weight: target.weight.unwrap_or(1), is_backup: target.is_backup };
+    targets.iter().map(share).collect()
+}
+
 fn parse_address(target: &Target) -> Result<Address, TableError> {
-    let Target { instance, address } = target;
+    let Target { instance, address, .. } = target;
     let bad = || TableError::BadAddress { instance: instance.clone(), address: address.clone() };
     address_of(address).ok_or_else(bad)
 }

@@ -2,8 +2,10 @@
 //!
 //! These outlive tables: a request holds its instance whatever table came since. Knows nothing about sockets.
 
-use crate::clock::{Millis, NEVER};
+use crate::clock::{self, Millis, NEVER};
 use crate::manner::Manner;
+use crate::shares::Wheel;
+use mainstay_model::{InstanceId, ReleaseNumber};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -34,6 +36,8 @@ pub(crate) struct TargetState {
     /// Unique in this process, for the pools.
     pub(crate) id: u64,
     pub(crate) instance: String,
+    /// The release it was made for; none for what is outside the stack.
+    pub(crate) release: Option<ReleaseNumber>,
     pub(crate) address: Address,
     /// How it is spoken to; none for HTTP/1.1 over TCP.
     pub(crate) manner: Option<Arc<Manner>>,
@@ -42,6 +46,8 @@ pub(crate) struct TargetState {
     phase: AtomicU8,
     /// When what is still open is closed.
     closes_by: AtomicU64,
+    /// When it began to take requests.
+    since: AtomicU64,
     /// It failed, to connect or again and again: until then others are preferred.
     avoid_until: AtomicU64,
     /// Failures in a row, where a route counts them.
@@ -63,11 +69,13 @@ impl TargetState {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             instance: instance.to_owned(),
+            release: instance.split_once('/').and_then(|(_, id)| InstanceId::parse(id)).map(|id| id.release),
             address,
             manner: None,
             in_flight: AtomicU64::new(0),
             phase: AtomicU8::new(0),
             closes_by: AtomicU64::new(NEVER),
+            since: AtomicU64::new(clock::now()),
             avoid_until: AtomicU64::new(0),
             failures: AtomicU32::new(0),
             ejections: AtomicU64::new(0),
@@ -92,13 +100,25 @@ impl TargetState {
     }
 
     /// Moves the instance to `phase`; what is open is closed at `closes_by`.
-    pub(crate) fn enter(&self, phase: Phase, closes_by: Millis) {
+    pub(crate) fn enter(&self, phase: Phase, closes_by: Millis, now: Millis) {
+        if phase == Phase::Active && self.phase() == Phase::Leaving {
+            self.begin_at(now);
+        }
         self.phase.store(u8::from(phase == Phase::Leaving), Ordering::Relaxed);
         self.closes_by.store(closes_by, Ordering::Relaxed);
     }
 
     pub(crate) fn closes_by(&self) -> Millis {
         self.closes_by.load(Ordering::Relaxed)
+    }
+
+    /// When it began to take requests.
+    pub(crate) fn since(&self) -> Millis {
+        self.since.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_at(&self, at: Millis) {
+        self.since.store(at, Ordering::Relaxed);
     }
 
     pub(crate) fn avoid_until(&self) -> Millis {
@@ -184,6 +204,8 @@ pub(crate) struct UpstreamState {
     pub(crate) queued: AtomicUsize,
     pub(crate) shed: AtomicU64,
     turn: AtomicUsize,
+    /// Whose turn it is where not all get the same.
+    pub(crate) wheel: Wheel,
     counts: Box<[Counts]>,
 }
 
@@ -196,6 +218,7 @@ impl UpstreamState {
             queued: AtomicUsize::new(0),
             shed: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
+            wheel: Wheel::default(),
             counts,
         }
     }

@@ -10,6 +10,7 @@ use crate::pool::Pool;
 use crate::shared::Shared;
 use crate::table::Table;
 use crate::tally::Tally;
+use crate::target::TargetState;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -107,7 +108,7 @@ impl Worker {
     }
 
     /// Writes a line of an access log; see [`Draft::finish`].
-    pub(crate) fn log(&self, draft: Draft, tally: &Tally, service: &str, instance: &str) {
+    pub(crate) fn log(&self, draft: Draft, tally: &Tally, service: &str, target: Option<&TargetState>) {
         let mut waiting = self.lines.borrow_mut();
         let log = draft.log().clone();
         let at = waiting.iter().position(|batch| Arc::ptr_eq(&batch.log, &log)).unwrap_or_else(|| {
@@ -115,7 +116,7 @@ impl Worker {
             waiting.len() - 1
         });
         let batch = &mut waiting[at];
-        draft.finish(tally, service, instance, &mut batch.lines);
+        draft.finish(tally, service, target, &mut batch.lines);
         if batch.lines.len() >= FULL_BATCH {
             self.shared.log.send(waiting.swap_remove(at));
         }

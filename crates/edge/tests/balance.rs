@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use support::server::Server;
 use support::{Client, Edge, Table, backend, echo, table};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -220,4 +221,63 @@ async fn an_upstream_outside_that_is_not_well_gets_requests_only_alone() {
     }
     edge.apply(make(2)).await;
     assert_eq!(who(&edge, "").await, "ill");
+}
+
+/// Requests one after the other, by who answered.
+async fn answered(address: SocketAddr, count: usize) -> Vec<String> {
+    let mut client = Client::connect(address).await;
+    let mut seen = Vec::new();
+    for _ in 0..count {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        seen.push(client.response().await.text().lines().next().unwrap_or_default().to_owned());
+    }
+    seen
+}
+
+#[tokio::test]
+async fn weights_come_in_the_order_in_which_nginx_has_them() {
+    let names = ["one", "two", "three", "four"];
+    let mut backends = Vec::new();
+    for name in names {
+        backends.push((name, echo(name).await));
+    }
+    for weights in [[5, 1, 1, 1], [3, 3, 2, 1], [1, 10, 4, 7]] {
+        for (method, balance) in [("", Balance::RoundRobin), ("least_conn;", Balance::LeastConn)] {
+            let servers: String = backends
+                .iter()
+                .zip(weights)
+                .map(|((_, a), weight)| format!("server {a} weight={weight};"))
+                .collect();
+            let upstream = format!("upstream u {{ {method} {servers} }}");
+            let nginx = Server::nginx(&upstream, "location / { proxy_pass http://u; }").await;
+            let mut routes =
+                table(1).route_with("*", "/", "u", |route| route.policy.balance = balance.clone());
+            for ((name, address), weight) in backends.iter().zip(weights) {
+                routes = routes.target("u", name, address);
+                routes.upstream("u").targets.last_mut().unwrap().weight = Some(weight);
+            }
+            let edge = Edge::with(routes).await;
+            let count = 2 * weights.iter().sum::<u32>() as usize;
+            let theirs = answered(nginx.address, count).await;
+            assert_eq!(answered(edge.address, count).await, theirs, "{weights:?} {method}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backup_answers_when_nobody_else_can() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let make = |version, first: SocketAddr, backup: SocketAddr| {
+        let mut routes =
+            table(version).route("*", "/", "u").target("u", "s/1", first).target("u", "s/2", backup);
+        routes.upstream("u").targets[1].is_backup = true;
+        routes
+    };
+    let (first, backup) = (echo("first").await, echo("backup").await);
+    let mut edge = Edge::with(make(1, first, backup)).await;
+    assert_eq!(answered(edge.address, 5).await, ["first"; 5]);
+    edge.apply(make(2, closed, backup)).await;
+    assert_eq!(answered(edge.address, 5).await, ["backup"; 5]);
+    edge.apply(make(3, first, backup)).await;
+    assert_eq!(answered(edge.address, 2).await, ["first"; 2]);
 }

@@ -6,7 +6,7 @@ mod support;
 
 use mainstay_model::{ClientRules, Site, TrustedProxy};
 use std::time::Duration;
-use support::{Client, Edge, Table, echo, table};
+use support::{Client, Edge, Table, backend, echo, table};
 
 async fn held_to(rules: ClientRules) -> Table {
     let mut table = table(1).route_with("*", "/", "u", |route| route.site = "s".into()).target(
@@ -68,6 +68,33 @@ async fn heads_have_a_size_a_number_of_fields_and_a_time() {
     assert_eq!(ask("A: b\r\n".repeat(10)).await, 431);
     assert_eq!(ask(format!("A: {}\r\n", "b".repeat(500))).await, 200);
     assert_eq!(ask(format!("A: {}\r\n", "b".repeat(600))).await, 431);
+
+    // A line may be as long as the file says, and an instance may answer with as much.
+    for (most, shorter, longer) in [(None, 8000, 8300), (Some(15_000), 14_900, 15_100), (Some(600), 580, 610)]
+    {
+        let rules = ClientRules { head_line: most, ..ClientRules::default() };
+        let back = backend(|mut client: Client| async move {
+            while let Some(request) = client.try_request().await {
+                let cookie = request.value("cookie").unwrap_or_default().to_owned();
+                client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: {cookie}\r\n\r\n")).await;
+            }
+        });
+        let mut routes = table(1).route("*", "/", "u").target("u", "s/u.1", back.await);
+        *routes.0.clients = rules;
+        let edge = Edge::with(routes).await;
+        for (length, expected) in [(shorter, 200), (longer, 431)] {
+            let mut client = edge.client().await;
+            let cookie = "c".repeat(length);
+            client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n")).await;
+            let answer = client.response().await;
+            assert_eq!(answer.status(), expected, "{most:?} {length}");
+            assert!(expected != 200 || answer.value("x") == Some(&cookie));
+            let mut client = edge.client().await;
+            client.send(format!("GET /{cookie} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+            let expected = if expected == 200 { 200 } else { 414 };
+            assert_eq!(client.response().await.status(), expected, "{most:?} {length}");
+        }
+    }
 
     let rules = ClientRules { head: Some(Duration::from_millis(1)), ..ClientRules::default() };
     let edge = Edge::with(held_to(rules).await).await;

@@ -108,3 +108,43 @@ async fn pages_by_status_for_what_the_edge_says_and_what_services_say() {
     client.send("1\r\nx\r\n0\r\n\r\n").await;
     assert_eq!(client.response().await.text(), "oh no");
 }
+
+#[tokio::test]
+async fn hosts_and_paths_that_no_route_has_get_pages_too() {
+    let page = |name: &str, text: &str| (PageFor::try_from(name.to_owned()).unwrap(), text.to_owned());
+    let upstream = echo("app").await;
+    let make = |version, pages: &[(PageFor, String)]| {
+        let of = |site: &'static str| {
+            move |route: &mut mainstay_model::table::TableRoute| route.site = site.into()
+        };
+        let mut table = table(version)
+            .route_with("a", "/app/", "u", of("a"))
+            .route_with("b", "/app/", "u", of("b"))
+            .target("u", "s/u.1", upstream);
+        let errors = ErrorPages { pages: pages.iter().cloned().collect(), intercept: false };
+        table.0.sites.insert("a".into(), Site { errors, ..Site::default() });
+        let errors = ErrorPages { pages: [page("4xx", "of b")].into(), intercept: false };
+        table.0.sites.insert("b".into(), Site { errors, ..Site::default() });
+        table
+    };
+    let ask = async |edge: &Edge, host: &str, accept: &str| {
+        let mut client = edge.client().await;
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n{accept}\r\n")).await;
+        let answer = client.response().await;
+        (answer.status(), answer.text())
+    };
+    let own = [page("404", "nothing here"), page("421", "who is that?")];
+    let mut edge = Edge::with(make(1, &own)).await;
+    assert_eq!(ask(&edge, "a", BROWSER).await, (404, "nothing here".to_owned()));
+    assert_eq!(ask(&edge, "b", BROWSER).await, (404, "of b".to_owned()));
+    assert_eq!(ask(&edge, "c", BROWSER).await, (421, "who is that?".to_owned()));
+    let (status, text) = ask(&edge, "c", PROGRAM).await;
+    assert!(status == 421 && text.starts_with("{\"status\":421"), "{text}");
+    edge.apply(make(2, &[])).await;
+    let (status, text) = ask(&edge, "c", BROWSER).await;
+    assert!(
+        status == 421 && text.contains("421 Misdirected Request"),
+        "a page for all errors is its stack's: {text}"
+    );
+    assert!(ask(&edge, "a", BROWSER).await.1.contains("404 Not Found"));
+}

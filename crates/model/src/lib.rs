@@ -61,7 +61,7 @@ pub use resources::{Blkio, DeviceRate, DeviceRequest, DeviceWeight, Resources, U
 pub use response::{Compression, ContentCoding, Cors, HeaderRules, Preset};
 pub use route::{
     Choice, Conditions, ExternalRoute, HostPattern, Redirect, RequestHeaders, Route, RoutePolicy,
-    RouteTimeouts, UpstreamHealth,
+    RouteTimeouts, UpstreamHealth, UpstreamShare,
 };
 pub use secret::Secret;
 pub use service::{

@@ -90,6 +90,9 @@ pub struct ClientRules {
     /// Bytes of a head.
     #[serde(skip_serializing_if = "is_default")]
     pub head_size: Option<u32>,
+    /// Bytes of one line of a head, the first included.
+    #[serde(skip_serializing_if = "is_default")]
+    pub head_line: Option<u32>,
     /// Fields of a head.
     #[serde(skip_serializing_if = "is_default")]
     pub head_fields: Option<u32>,
@@ -110,6 +113,7 @@ impl ClientRules {
             head: least(self.head, other.head),
             idle: least(self.idle, other.idle),
             head_size: least(self.head_size, other.head_size),
+            head_line: least(self.head_line, other.head_line),
             head_fields: least(self.head_fields, other.head_fields),
             body_rate: self.body_rate.into_iter().chain(other.body_rate).max(),
         }

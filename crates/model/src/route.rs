@@ -165,6 +165,9 @@ pub struct RoutePolicy {
     /// Requests that wait while all instances have so many; beyond that they are turned away.
     #[serde(skip_serializing_if = "is_default")]
     pub queue: u32,
+    /// How long the share of an instance grows that is new, or back after it was away (nginx's `slow_start`).
+    #[serde(skip_serializing_if = "is_default")]
+    pub slow_start: Option<Duration>,
     /// Instances that fail again and again get no requests for a while.
     #[serde(skip_serializing_if = "is_default")]
     pub eject: Option<Ejection>,
@@ -270,12 +273,25 @@ pub struct ExternalRoute {
     /// `tls: passthrough`: TLS for its host is passed on as it comes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub passthrough: bool,
+    /// What is said of some of the upstreams, by their address.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shares: BTreeMap<String, UpstreamShare>,
     /// How the upstreams are asked whether they are well.
     #[serde(default, skip_serializing_if = "is_default")]
     pub health: Option<UpstreamHealth>,
     /// What is done with its requests.
     #[serde(flatten)]
     pub policy: RoutePolicy,
+}
+
+/// What one of several upstreams gets of the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamShare {
+    /// Against the others; 1 where nothing is said (nginx's `weight`).
+    pub weight: u32,
+    /// Only when those that are none are away (nginx's `backup`).
+    #[serde(default)]
+    pub is_backup: bool,
 }
 
 /// `health:` of a route to something outside the stack.

@@ -122,6 +122,12 @@ pub struct Target {
     pub instance: String,
     /// Where it listens: `ip:port`, or `name:port` for an upstream outside the stack.
     pub address: String,
+    /// Share of the requests, against the others; 1 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// It gets requests only when those that are none are away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_backup: bool,
 }
 
 /// A target on its way out.

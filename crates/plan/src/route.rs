@@ -241,8 +241,12 @@ fn add_external(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) {
         let key = format!("{}/external-{index}", view.input.stack);
         let is_answered_here = route.policy.is_answered_here();
         if !is_answered_here {
-            let targets =
-                route.to.iter().map(|to| Target { instance: to.clone(), address: to.clone() }).collect();
+            let target = |to: &String| {
+                let share = route.shares.get(to);
+                let (weight, is_backup) = (share.map(|s| s.weight), share.is_some_and(|s| s.is_backup));
+                Target { instance: to.clone(), address: to.clone(), weight, is_backup }
+            };
+            let targets = route.to.iter().map(target).collect();
             let (health, transport) = (route.health.clone(), route.transport.clone());
             table
                 .upstreams
@@ -309,7 +313,8 @@ fn www(stack: &StackName, route: &Route) -> Option<TableRoute> {
 
 fn target(view: &View<'_>, instance: &Instance, port: u16) -> Option<Target> {
     let address = instance.reach(port)?.to_string();
-    Some(Target { instance: format!("{}/{}", view.input.stack, instance.id), address })
+    let name = format!("{}/{}", view.input.stack, instance.id);
+    Some(Target { instance: name, address, weight: None, is_backup: false })
 }
 
 fn targets(view: &View<'_>, serving: &Blueprint, service: &Service, port: u16) -> Vec<Target> {

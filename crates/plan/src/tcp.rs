@@ -29,7 +29,10 @@ pub(crate) fn add(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) 
             Some((name, port)) => upstream_key(view.input.stack, name, port),
             None => {
                 let key = format!("{}/tcp-{index}", view.input.stack);
-                let target = |to: &String| Target { instance: to.clone(), address: to.clone() };
+                let target = |to: &String| {
+                    let (instance, address) = (to.clone(), to.clone());
+                    Target { instance, address, weight: None, is_backup: false }
+                };
                 let targets = entry.to.iter().map(target).collect();
                 table.upstreams.insert(key.clone(), Upstream { targets, ..Upstream::default() });
                 key

@@ -61,6 +61,7 @@ static CLIENTS: Object = closed(&[&[
     key("connections", Kind::Count),
     key("head", Kind::Duration),
     key("head_fields", Kind::Count),
+    key("head_line", Kind::Bytes),
     key("head_size", Kind::Bytes),
     key("idle", Kind::Duration),
     key("per_client", Kind::Count),
@@ -124,10 +125,17 @@ static ROUTE: Object = closed(&[
     ],
 ]);
 
-static EXTERNAL_ROUTE: Object = closed(&[
-    ANY_ROUTE,
-    &[key("health", HEALTH), key("to", Kind::OneOrList(&Kind::Text, Identity::Distinct))],
-]);
+static EXTERNAL_ROUTE: Object =
+    closed(&[ANY_ROUTE, &[key("health", HEALTH), key("to", Kind::OneOrList(&UPSTREAM, Identity::Distinct))]]);
+
+const UPSTREAM: Kind = Kind::Short(Short::Under("url"), &Kind::Object(&UPSTREAM_WITH_SHARE));
+
+static UPSTREAM_WITH_SHARE: Object = Object {
+    parts: &[&[key("backup", Kind::Flag), key("url", Kind::Text), key("weight", Kind::Count)]],
+    required: &["url"],
+    extensible: false,
+    nullable: false,
+};
 
 const HEALTH: Kind = Kind::Short(Short::Under("path"), &Kind::Object(&HEALTH_CHECK));
 
@@ -159,6 +167,7 @@ const ANY_ROUTE: &[Key] = &[
     key("request_headers", Kind::Object(&REQUEST_HEADERS)),
     key("rewrite", Kind::Text),
     key("send_proxy", PROXY_VERSION),
+    key("slow_start", Kind::Duration),
     key("strip_prefix", Kind::Flag),
     key("timeouts", Kind::Object(&TIMEOUTS)),
     key("tls", Kind::Word(&["passthrough"])),

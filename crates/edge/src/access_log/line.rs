@@ -6,6 +6,7 @@ use super::AccessLog;
 use crate::buffer::Out;
 use crate::clock;
 use crate::tally::Tally;
+use crate::target::TargetState;
 use mainstay_model::LogFormat;
 use std::io::Write;
 use std::net::IpAddr;
@@ -88,8 +89,14 @@ impl Draft {
         &self.log
     }
 
-    /// Appends the line to `out`, when it is among those that are written. `instance` answered, if one did.
-    pub(crate) fn finish(self, tally: &Tally, service: &str, instance: &str, out: &mut Vec<u8>) {
+    /// Appends the line to `out`, when it is among those that are written. `target` answered, if one did.
+    pub(crate) fn finish(
+        self,
+        tally: &Tally,
+        service: &str,
+        target: Option<&TargetState>,
+        out: &mut Vec<u8>,
+    ) {
         let status = tally.status.get();
         if !self.log.is_chosen(status) {
             return;
@@ -105,10 +112,14 @@ impl Draft {
         let _ = write!(out, "{{\"time\":{}.{:03},", now.as_secs(), now.subsec_millis());
         out.extend_from_slice(&self.front);
         let _ = write!(out, ",\"status\":{status},\"bytes\":{}", tally.sent.get());
+        let instance = target.map_or("", |target| &target.instance);
         for (name, text) in [("service", service), ("instance", instance)] {
             if !text.is_empty() {
                 json_text(out, name, text.as_bytes());
             }
+        }
+        if let Some(release) = target.and_then(|target| target.release) {
+            let _ = write!(out, ",\"release\":{release}");
         }
         let took = clock::precise().saturating_sub(tally.began.get());
         let _ = write!(out, ",\"total_ms\":{took}");
@@ -196,6 +207,7 @@ fn apache_time() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Address;
     use mainstay_model::AccessLog as Settings;
 
     fn line(format: LogFormat, change: impl FnOnce(&mut Told<'_>)) -> String {
@@ -221,7 +233,8 @@ mod tests {
         tally.sent.set(5);
         tally.admitted.set(tally.began.get() + 1);
         let mut out = Vec::new();
-        Draft::begin(&log, &told).finish(&tally, "s/api:80", "s/api.1.1", &mut out);
+        let target = TargetState::new("s/api.1.1", Address::Ip(([127, 0, 0, 1], 1).into()));
+        Draft::begin(&log, &told).finish(&tally, "s/api:80", Some(&target), &mut out);
         String::from_utf8(out).unwrap()
     }
 

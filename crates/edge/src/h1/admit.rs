@@ -6,7 +6,7 @@
 use super::Connection;
 use super::head::Bounds;
 use super::request::{self, Admission, Facts, Prepared, Refusal, Refused, Stopped};
-use crate::balance;
+use crate::balance::{self, Choosing};
 use crate::client::Client;
 use crate::clock;
 use crate::hold::Held;
@@ -101,7 +101,11 @@ impl<C: Client> Connection<'_, C> {
     ) -> Option<InFlight> {
         let (turn, now) = (self.worker.turn(), clock::now());
         let Some(steering) = steering else {
-            return balance::pick(&upstream.targets, turn, now, |_| false).cloned().map(InFlight::begin);
+            let target = match upstream.shares.is_empty() {
+                true => balance::pick(&upstream.targets, turn, now, |_| false),
+                false => upstream.choose(None, Choosing::LeastBusy(turn), now, |_| false),
+            };
+            return target.cloned().map(InFlight::begin);
         };
         if !prepared.tokens.is_empty() {
             let tickets = &self.worker.shared.tls.tickets;
@@ -113,7 +117,7 @@ impl<C: Client> Connection<'_, C> {
             return Some(in_flight);
         }
         let choosing = steering.choosing(&upstream.state, turn, prepared.lot);
-        let target = balance::choose(&upstream.targets, choosing, steering.most, now, |_| false)?;
+        let target = upstream.choose(Some(steering), choosing, now, |_| false)?;
         InFlight::begin_below(target.clone(), steering.most)
     }
 

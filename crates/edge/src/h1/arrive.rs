@@ -20,9 +20,9 @@ pub(super) enum NoHead {
 impl<C: Client> Connection<'_, C> {
     /// Waits for the next head, as long as clients may take.
     pub(super) async fn read_head(&mut self) -> Result<Bounds, NoHead> {
-        let mut scanner = Scanner::default();
+        let Clients { head, idle, head_line, .. } = self.worker.table().clients;
+        let mut scanner = Scanner::of_lines(head_line);
         let mut begun = false;
-        let Clients { head, idle, .. } = self.worker.table().clients;
         self.deadline.arm(if self.is_new { head } else { idle });
         loop {
             if let Some(buf) = &self.input {

@@ -19,7 +19,7 @@ use crate::files::Content;
 use crate::headers::ResponseRules;
 use crate::limit::{self, Exceeded};
 use crate::route::{Action, Route};
-use crate::table::Table;
+use crate::table::{NoRoute, Table};
 use mainstay_model::ContentCoding;
 use std::net::IpAddr;
 
@@ -38,7 +38,7 @@ impl Asking<'_, '_> {
         let Self { request, head, table, peer, .. } = self;
         // A body that nobody will read ends the connection with the answer.
         self.facts.keep_alive &= request.framing.is_done();
-        let routed = request.route(table, peer).map_err(|refusal| Refused::plain(refusal, self.facts))?;
+        let routed = request.route(table, peer).map_err(|refusal| self.without_route(refusal))?;
         let route = &table.routes[routed.route];
         self.facts.is_secure = peer.scheme_of(&routed.client) == Scheme::Https;
         let trace = self.begin_log(route, &routed, admission);
@@ -71,6 +71,20 @@ impl Asking<'_, '_> {
             stays: None,
             signature,
         })
+    }
+
+    /// Where no route is known, there may be a page all the same.
+    fn without_route(&self, refusal: Refusal) -> Refused {
+        let mut refused = Refused::plain(refusal, self.facts);
+        let none = match refusal.status {
+            421 => NoRoute::UnknownHost,
+            404 => NoRoute::NoPath,
+            _ => return refused,
+        };
+        if let Some(page) = self.table.page(self.request.host.as_bytes(), none) {
+            refused.show(page);
+        }
+        refused
     }
 
     fn begin_log(&self, route: &Route, routed: &Routed<'_>, admission: &mut Admission) -> Option<Trace> {

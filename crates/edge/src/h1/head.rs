@@ -3,13 +3,11 @@
 //! `httparse` splits fields but is lenient about line ends; this looks at the raw bytes first. Knows nothing
 //! about what the fields mean.
 
+use crate::buffer::HEAD_CAPACITY;
 use memchr::memchr;
 
 /// Fields in one head. Browsers send some twenty; 100 is what Apache allows and fits the stack.
 pub(crate) const MOST_FIELDS: usize = 100;
-
-/// Longest line of a head, the request line included: nginx's large header buffer.
-const LONGEST_LINE: usize = 8 * 1024;
 
 /// Empty lines ignored before a request line (RFC 9112, 2.2 asks for at least one).
 const MOST_EMPTY_LINES: usize = 2;
@@ -30,8 +28,10 @@ pub(crate) enum HeadError {
 }
 
 /// Looks for the end of a head in bytes that arrive piece by piece, and never looks at a byte twice.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Scanner {
+    /// Longest line that is taken, the first included.
+    longest: usize,
     /// Bytes already looked at.
     seen: usize,
     /// Where the current line begins.
@@ -50,7 +50,19 @@ pub(crate) struct Bounds {
     pub(crate) end: usize,
 }
 
+impl Default for Scanner {
+    /// Lines as long as a head may be.
+    fn default() -> Self {
+        Self::of_lines(HEAD_CAPACITY)
+    }
+}
+
 impl Scanner {
+    /// For lines of at most so many bytes.
+    pub(crate) fn of_lines(longest: usize) -> Self {
+        Self { longest, seen: 0, line: 0, empty_lines: 0, start: 0 }
+    }
+
     /// The bounds of the head in `bytes`, or none when more must arrive. `bytes` must begin with what earlier
     /// calls were given.
     pub(crate) fn scan(&mut self, bytes: &[u8]) -> Result<Option<Bounds>, HeadError> {
@@ -61,7 +73,7 @@ impl Scanner {
             self.seen = line_feed + 1;
             self.line = self.seen;
             let Some((b'\r', content)) = line.split_last() else { return Err(HeadError::BareLineFeed) };
-            if content.len() > LONGEST_LINE {
+            if content.len() > self.longest {
                 return Err(too_long);
             }
             if content.is_empty() {
@@ -80,7 +92,7 @@ impl Scanner {
             }
         }
         self.seen = bytes.len();
-        if bytes.len() - self.line > LONGEST_LINE + 2 {
+        if bytes.len() - self.line > self.longest + 2 {
             return Err(self.too_long());
         }
         Ok(None)
@@ -118,7 +130,12 @@ mod tests {
         assert_eq!(whole(b"GET / HTTP/1.1\n\r\n"), Err(HeadError::BareLineFeed));
         assert_eq!(whole(b"GET / HTTP/1.1\r\nA: b\rC: d\r\n\r\n"), Err(HeadError::ControlInLine));
         assert_eq!(whole(b"GET / HTTP/1.1\r\nA: \0\r\n\r\n"), Err(HeadError::ControlInLine));
-        assert_eq!(whole(&[b'a'; LONGEST_LINE + 3]), Err(HeadError::LongStart));
+        assert_eq!(whole(&[b'a'; HEAD_CAPACITY + 3]), Err(HeadError::LongStart));
+        let line = |length: usize| {
+            let head = [b"GET / HTTP/1.1\r\n", &b"a".repeat(length)[..], b"\r\n\r\n"].concat();
+            Scanner::of_lines(100).scan(&head).map(|found| found.is_some())
+        };
+        assert_eq!([line(100), line(101)], [Ok(true), Err(HeadError::LongLine)]);
     }
 
     proptest! {

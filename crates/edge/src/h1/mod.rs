@@ -261,12 +261,11 @@ impl<'w, C: Client> Connection<'w, C> {
         }
         if let Some(draft) = admission.draft.take() {
             let target = self.deadline.followed();
-            let instance = target.as_ref().map_or("", |target| &target.instance);
             let service = match route.action {
                 Action::Forward(upstream) => table.upstreams[upstream].state.key.as_str(),
                 Action::Redirect(_) | Action::Files(_) => "",
             };
-            self.worker.log(*draft, &self.tally, service, instance);
+            self.worker.log(*draft, &self.tally, service, target.as_deref());
         }
     }
 

@@ -3,7 +3,7 @@
 //! Knows nothing about answers.
 
 use super::forward::{Answering, Exchange, FRESH_ENOUGH, ForwardError, MOST_ATTEMPTS, receive_head};
-use crate::balance::{self, Choosing};
+use crate::balance::Choosing;
 use crate::buffer::Use;
 use crate::call::Way;
 use crate::client::Client;
@@ -83,9 +83,10 @@ impl<C: Client> Exchange<'_, C> {
             return false;
         };
         let is_tried = |id| tried.contains(&id);
-        let most = self.table.routes[self.request.route].steering.as_ref().map_or(u64::MAX, |s| s.most);
+        let steering = self.table.routes[self.request.route].steering.as_deref();
+        let most = steering.map_or(u64::MAX, |s| s.most);
         let choosing = Choosing::LeastBusy(self.worker.turn());
-        let target = balance::choose(&upstream.targets, choosing, most, clock::now(), is_tried);
+        let target = upstream.choose(steering, choosing, clock::now(), is_tried);
         let Some(in_flight) = target.and_then(|target| InFlight::begin_below(target.clone(), most)) else {
             return false;
         };

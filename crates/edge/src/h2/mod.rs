@@ -227,7 +227,7 @@ async fn answer(
     let watched = stream.clone();
     let mut answering = pin!(async move {
         let mut connection = Connection::new(worker, stream, peer);
-        let next = match request::read(&parts, has_body) {
+        let next = match request::read(&parts, has_body, worker.table().clients.head_line) {
             Ok((head, bounds)) => connection.answer_to(head, bounds).await,
             Err(refusal) => {
                 let facts = Facts { is_head: parts.method == http::Method::HEAD, ..Facts::default() };

@@ -14,8 +14,8 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{Method, uri};
 
-/// The head, and where it lies. With `has_body`, a body follows, if only an empty one.
-pub(crate) fn read(parts: &Parts, has_body: bool) -> Result<(Buf, Bounds), Refusal> {
+/// The head, and where it lies. With `has_body`, a body follows, if only an empty one. No line may be longer than `longest`.
+pub(crate) fn read(parts: &Parts, has_body: bool, longest: usize) -> Result<(Buf, Bounds), Refusal> {
     let mut out = Writer { buf: Buf::take(Use::Head), fits: true };
     write(parts, has_body, &mut out)?;
     if !out.fits {
@@ -23,7 +23,7 @@ pub(crate) fn read(parts: &Parts, has_body: bool) -> Result<(Buf, Bounds), Refus
     }
     let buf = out.buf;
     // The same look at the lines as heads get that arrive as lines: no byte of a value can end one early.
-    match Scanner::default().scan(buf.filled()).map_err(explain)? {
+    match Scanner::of_lines(longest).scan(buf.filled()).map_err(explain)? {
         Some(bounds) if bounds.start == 0 && bounds.end == buf.filled().len() => Ok((buf, bounds)),
         _ => Err(Refusal { status: 400, why: "a head with another inside" }),
     }

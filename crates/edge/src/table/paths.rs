@@ -53,6 +53,11 @@ impl Paths {
         self.nodes.is_empty()
     }
 
+    /// Where in the table's routes the one with the shortest path stands.
+    pub(crate) fn shortest(&self) -> Option<usize> {
+        self.nodes.first().map(|node| node.routes.start)
+    }
+
     /// Where in `all` the routes for a path stand: one, or several that share it by weight.
     pub(crate) fn find(
         &self,

@@ -136,7 +136,7 @@ impl Table {
 }
 
 fn target(instance: &str, address: impl ToString) -> Target {
-    Target { instance: instance.into(), address: address.to_string() }
+    Target { instance: instance.into(), address: address.to_string(), weight: None, is_backup: false }
 }
 
 /// The wall clock, so many milliseconds from now.

@@ -1,11 +1,12 @@
 //! `balance:`, `max_in_flight:`, `queue:` and `eject:` of routes.
 
-use super::route::is_token;
+use super::route::{is_token, weight};
 use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::resolve::resources;
 use crate::suggest;
-use mainstay_model::{Balance, Ejection, HashKey};
+use mainstay_model::{Balance, Ejection, HashKey, UpstreamShare};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Failures in a row before an instance is left alone: one or two are a bad page, five are a bad instance.
@@ -70,6 +71,47 @@ pub(super) fn queue(node: &Node, max_in_flight: Option<u32>, path: &KeyPath, sin
         sink.push(finding.help("say with `max_in_flight` how many requests one instance takes at once"));
     }
     queue.unwrap_or(0)
+}
+
+/// Reads what is said of some of several upstreams, whose addresses are `to`.
+pub(super) fn shares(
+    node: &Node,
+    to: &[String],
+    path: &KeyPath,
+    sink: &mut Sink,
+) -> BTreeMap<String, UpstreamShare> {
+    let items = node.items("to").iter().enumerate();
+    let shares: Vec<_> = items.map(|(index, given)| share(given, &path.index(index), sink)).collect();
+    let is_backup = |share: &Option<UpstreamShare>| share.is_some_and(|share| share.is_backup);
+    if let (false, true, Some(given)) = (shares.is_empty(), shares.iter().all(is_backup), node.get("to")) {
+        let finding = Diagnostic::error(Code::Conflict, "all upstreams are backups, and of none");
+        sink.push(finding.about(given).path(path));
+    }
+    // Where they are not as many, something was wrong with an address, and was said.
+    to.iter().cloned().zip(shares).filter_map(|(address, share)| Some((address, share?))).collect()
+}
+
+fn share(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<UpstreamShare> {
+    let is_backup = node.get_flag("backup");
+    let weight = weight(node, path, sink);
+    if let (Some(0), Some(given)) = (weight, node.get("weight")) {
+        let finding = Diagnostic::error(Code::InvalidValue, "an upstream without a share is none");
+        sink.push(
+            finding.about(given).path(path.key("weight")).help("leave it out, or write `backup: true`"),
+        );
+    }
+    (weight.is_some() || is_backup).then(|| UpstreamShare { weight: weight.unwrap_or(1), is_backup })
+}
+
+/// Reads `slow_start:`. nginx refuses it with `hash`, too: keys would move for as long as it lasts.
+pub(super) fn slow_start(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<Duration> {
+    let given = node.get("slow_start")?;
+    if node.get_text("balance").is_some_and(|balance| balance.starts_with("hash")) {
+        let message = "with `hash` a share that grows would move keys again and again";
+        let finding = Diagnostic::error(Code::Conflict, message).about(given).path(path.key("slow_start"));
+        sink.push(finding.help("leave out one of the two"));
+    }
+    resources::duration(node, "slow_start").filter(|time| !time.is_zero())
 }
 
 /// Reads `eject:`.

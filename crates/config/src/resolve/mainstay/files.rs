@@ -48,6 +48,7 @@ pub(in crate::resolve) fn statics(
                 host,
                 path,
                 to: Vec::new(),
+                shares: BTreeMap::new(),
                 transport,
                 passthrough,
                 health: None,

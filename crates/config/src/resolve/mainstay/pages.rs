@@ -81,6 +81,7 @@ pub(super) fn clients(edge: &Node, path: &KeyPath, sink: &mut Sink) -> ClientRul
         idle: resources::duration(given, "idle"),
         // Buffers are made for so much; a browser's request has a few hundred bytes and some twenty fields.
         head_size: bounded("head_size", 512, 16 * 1024),
+        head_line: bounded("head_line", 512, 16 * 1024),
         head_fields: bounded("head_fields", 10, 100),
         body_rate: bounded("body_rate", 1, u32::MAX),
     }

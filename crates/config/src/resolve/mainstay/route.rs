@@ -44,6 +44,7 @@ pub(super) fn external(
     let (host, prefix) = host_and_path(node, path, sink)?;
     let policy = policy(node, reader, path, sink);
     let (to, transport) = transport::of_external(node, reader, path, sink);
+    let shares = balance::shares(node, &to, &path.key("to"), sink);
     if node.get("to").is_none() && policy.redirect.is_none() {
         let finding = Diagnostic::error(Code::MissingKey, "`to` is missing here").at(node.span).path(path);
         sink.push(finding);
@@ -54,7 +55,7 @@ pub(super) fn external(
     }
     let passthrough = tcp::passthrough(node, &host, path, sink);
     let health = node.get("health").and_then(|given| health(given, &path.key("health"), sink));
-    Some(ExternalRoute { host, path: prefix, to, transport, passthrough, health, policy })
+    Some(ExternalRoute { host, path: prefix, to, shares, transport, passthrough, health, policy })
 }
 
 /// Reads `health:`.
@@ -126,6 +127,7 @@ fn policy(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> R
         balance: balance::balance(node, path, sink),
         max_in_flight,
         queue,
+        slow_start: balance::slow_start(node, path, sink),
         eject: balance::eject(node, path, sink),
     }
 }
@@ -149,7 +151,7 @@ fn new_path(node: &Node, key: &str, path: &KeyPath, sink: &mut Sink) -> Option<S
     None
 }
 
-fn weight(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<u32> {
+pub(super) fn weight(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<u32> {
     /// Finer shares than a thousandth of a percent have no use, and sums stay far from overflowing.
     const MOST: u32 = 100_000;
     let given = node.get("weight")?;

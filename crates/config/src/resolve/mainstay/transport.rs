@@ -45,7 +45,7 @@ pub(super) fn of_external(
     let to_path = path.key("to");
     let mut to = Vec::new();
     let mut first: Option<(Scheme, &Node)> = None;
-    for given in node.items("to") {
+    for given in node.items("to").iter().filter_map(|given| given.get("url")) {
         let Some((scheme, address)) = upstream(given, &to_path, sink) else { continue };
         match first {
             Some((other, before)) if other != scheme => {

@@ -66,11 +66,11 @@ pub fn table(view: &StackView, all: bool, now: Timestamp) -> Table {
         let shown: Vec<&InstanceView> =
             service.instances.iter().filter(|i| all || !is_over(i) || service.instances.len() == 1).collect();
         if shown.is_empty() {
-            table.row([
-                Cell::new(service.name.as_str()),
-                Cell::default(),
-                Cell::styled(style::DIM, state_without_instance(service)),
-            ]);
+            let mut cells: [Cell; 10] = Default::default();
+            cells[0] = Cell::styled(style::BOLD, service.name.as_str());
+            cells[2] = Cell::styled(style::DIM, state_without_instance(service));
+            cells[9] = Cell::styled(style::HINT, urls(service).join(" "));
+            table.row(cells);
         }
         for (place, instance) in shown.into_iter().enumerate() {
             table.row(row(service, instance, place == 0, now));
@@ -109,8 +109,7 @@ fn row(service: &ServiceView, instance: &InstanceView, first: bool, now: Timesta
         0 => Cell::styled(style::DIM, "0"),
         n => Cell::styled(style::BUSY, n.to_string()),
     };
-    let routes: Vec<&str> =
-        service.routes.iter().map(|r| r.url.as_deref().unwrap_or(&r.from)).filter(|_| first).collect();
+    let routes = if first { urls(service) } else { Vec::new() };
     [
         if first { Cell::styled(style::BOLD, service.name.as_str()) } else { Cell::default() },
         Cell::new(instance.name.as_str()),
@@ -123,6 +122,10 @@ fn row(service: &ServiceView, instance: &InstanceView, first: bool, now: Timesta
         Cell::new(instance.id.release.to_string()),
         Cell::styled(style::HINT, routes.join(" ")),
     ]
+}
+
+fn urls(service: &ServiceView) -> Vec<&str> {
+    service.routes.iter().map(|r| r.url.as_deref().unwrap_or(&r.from)).collect()
 }
 
 fn look(instance: &InstanceView) -> Style {
@@ -175,7 +178,7 @@ mod tests {
     fn a_stack_fits_one_look() {
         let api = ServiceView {
             name: ServiceName::new("api").unwrap(),
-            runtime: RuntimeKind::Docker,
+            runtime: Some(RuntimeKind::Docker),
             image: Some("shop/api".into()),
             replicas: 2,
             note: String::new(),

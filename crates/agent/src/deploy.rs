@@ -4,7 +4,7 @@
 
 use crate::stack::StackHandle;
 use crate::waiters::{self, Until, Waiter, done};
-use crate::{Agent, Error, clock, crash, images, observe, outside, preflight, preview};
+use crate::{Agent, Error, clock, crash, images, observe, outside, preflight, preview, sites};
 use mainstay_api::{DeployRequest, DownRequest, Outcome, Progress, Recreate, RollbackRequest};
 use mainstay_host::journal::ReleaseStatus;
 use mainstay_model::{Instance, Release, ReleaseNumber, Service, ServiceName, Stack, Transition};
@@ -181,6 +181,7 @@ async fn provide(
     progress: &UnboundedSender<Progress>,
 ) -> Result<BTreeMap<ServiceName, String>, Error> {
     outside::provide(agent, &mut request.stack, progress).await?;
+    sites::keep(agent, current, &request.services, &mut request.stack, progress).await?;
     let chosen = chosen(current, request);
     let mut ids = images::provide(agent, request, &chosen, progress).await?;
     for (service, id) in current.iter().flat_map(|release| &release.images) {
@@ -207,6 +208,7 @@ async fn begin_rollback(
     let observed = stack.sight.borrow().observed.clone();
     preflight::check(agent, &release.stack, &observed).await?;
     preflight::images_exist(agent, &release).await?;
+    sites::exist(agent, &release)?;
     let sight = stack.sight.borrow().clone();
     let view =
         preview::of_release(current.map(Blueprint::new).as_ref(), &Blueprint::new(release.clone()), &sight);

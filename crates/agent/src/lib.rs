@@ -20,6 +20,7 @@ mod probe;
 mod quiet;
 mod runtimes;
 mod service;
+mod sites;
 mod stack;
 mod view;
 mod waiters;
@@ -28,6 +29,7 @@ pub use error::Error;
 
 use edge::Edge;
 use mainstay_host::journal::Journal;
+use mainstay_host::sites::Sites;
 use mainstay_model::StackName;
 use runtimes::Runtimes;
 use stack::StackHandle;
@@ -57,6 +59,7 @@ pub(crate) struct Agent {
     pub config: Config,
     pub journal: Journal,
     pub runtimes: Runtimes,
+    pub sites: Sites,
     pub edge: Edge,
     pub http: SocketAddr,
     pub shutdown: CancellationToken,
@@ -99,7 +102,9 @@ pub async fn run(config: Config) -> Result<(), Error> {
     runtimes.native.tidy().await?;
     let known = journal.stacks().await?;
     let stacks = Mutex::default();
-    let agent = Arc::new(Agent { config, journal, runtimes, edge, http, shutdown: shutdown.clone(), stacks });
+    let sites = Sites::new(&config.state_dir);
+    let agent =
+        Arc::new(Agent { config, journal, runtimes, sites, edge, http, shutdown: shutdown.clone(), stacks });
     let socket = http::listen(&agent.config.state_dir)?;
     let keeper = Arc::clone(&agent);
     tokio::spawn(async move { keeper.edge.keep().await });

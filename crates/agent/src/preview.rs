@@ -2,9 +2,9 @@
 
 use crate::images::{self, Need};
 use crate::stack::{Sight, StackHandle};
-use crate::{Agent, Error, deploy, observe};
+use crate::{Agent, Error, deploy, observe, sites};
 use mainstay_api::{DeployRequest, PlanView, PlannedStep};
-use mainstay_model::{Release, RuntimeKind, Service, Timestamp};
+use mainstay_model::{Files, Release, RuntimeKind, Service, ServiceName, Timestamp};
 use mainstay_plan::{Blueprint, Strategy, strategy};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,7 @@ pub(crate) async fn plan(
     let current = deploy::current(agent, stack).await?;
     request.stack = deploy::wanted(current.as_ref(), &request)?;
     deploy::mark_as_new(&mut request)?;
+    sites::name(agent, current.as_ref(), &request.services, &mut request.stack).await?;
     let chosen = deploy::chosen(current.as_ref(), &request);
     let mut steps = Vec::new();
     let mut ids = current.as_ref().map(|r| r.images.clone()).unwrap_or_default();
@@ -80,6 +81,7 @@ pub(crate) fn of_release(from: Option<&Blueprint>, to: &Blueprint, sight: &Sight
             None => view.unchanged.push(service.name.clone()),
         }
     }
+    view.steps.extend(about_sites(from, to));
     let removed = from.into_iter().flat_map(Blueprint::services).filter(|s| to.service(&s.name).is_none());
     view.steps.extend(removed.map(|s| step("remove", s.name.as_str(), "it is no longer in the files")));
     let (same, others): (Vec<_>, Vec<_>) =
@@ -128,6 +130,22 @@ fn about(from: Option<&Blueprint>, to: &Blueprint, service: &Service, sight: &Si
         Strategy::StartFirst => step("replace", name, &format!("{what}; the new is proven beside the old")),
         Strategy::HoldAndSwap(why) => step("swap", name, &format!("{what}; requests wait meanwhile: {why}")),
     })
+}
+
+/// What becomes of services that are nothing but files.
+fn about_sites(from: Option<&Blueprint>, to: &Blueprint) -> Vec<PlannedStep> {
+    let before = from.map(|from| sites::of_stack(&from.release.stack)).unwrap_or_default();
+    let after = sites::of_stack(&to.release.stack);
+    let about = |(name, files): (&ServiceName, &Files)| match before.get(name) {
+        None => Some(step("serve", name.as_str(), "its files are new")),
+        Some(old) if old.snapshot != files.snapshot => {
+            Some(step("serve", name.as_str(), "its files changed"))
+        }
+        Some(old) => (old != files).then(|| step("serve", name.as_str(), "how they are served changes")),
+    };
+    let removed = before.keys().filter(|name| !after.contains_key(*name));
+    let removed = removed.map(|name| step("remove", name.as_str(), "it is no longer in the files"));
+    after.iter().filter_map(about).chain(removed).collect()
 }
 
 /// Keys whose values differ. Names only: values may be secret.

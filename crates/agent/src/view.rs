@@ -7,8 +7,8 @@ use mainstay_api::{
 };
 use mainstay_host::journal::ReleaseStatus as Kept;
 use mainstay_model::{
-    EventKind, Health, HostPattern, Instance, InstanceState, Phase, Protocol, ReleaseNumber, RuntimeKind,
-    Seen, Service, StackName, Timestamp, Wish,
+    EventKind, ExternalRoute, Health, HostPattern, Instance, InstanceState, Phase, Protocol, ReleaseNumber,
+    RuntimeKind, Seen, Service, ServiceName, Stack, StackName, Timestamp, Wish,
 };
 use mainstay_plan::{Blueprint, CRASH_LOOP};
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ pub(crate) async fn stack(agent: &Agent, stack: &StackHandle) -> Result<StackVie
     let edge = blueprint.as_ref().and_then(|b| b.release.stack.edge.http);
     let services = blueprint.iter().flat_map(Blueprint::services);
     let mut views: Vec<_> = services.map(|s| service(agent, &stack.name, &sight, s, edge, &usage)).collect();
+    views.extend(blueprint.iter().flat_map(|b| sites(agent, &b.release.stack, edge)));
     let known = |i: &&Instance| views.iter().any(|v| v.name == i.id.service);
     let mut strangers: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for instance in sight.observed.all().filter(|i| !known(i)) {
@@ -40,7 +41,7 @@ pub(crate) async fn stack(agent: &Agent, stack: &StackHandle) -> Result<StackVie
     }
     views.extend(strangers.into_iter().map(|(name, instances)| ServiceView {
         name,
-        runtime: RuntimeKind::Docker,
+        runtime: Some(RuntimeKind::Docker),
         image: None,
         replicas: 0,
         note: "not in the release".into(),
@@ -103,7 +104,7 @@ fn service(
     };
     ServiceView {
         name: service.name.clone(),
-        runtime: service.runtime(),
+        runtime: Some(service.runtime()),
         image: service.image.clone(),
         replicas: service.replicas,
         note,
@@ -112,18 +113,42 @@ fn service(
     }
 }
 
-fn routes(agent: &Agent, edge: Option<SocketAddr>, service: &Service) -> Vec<RouteView> {
+/// Services that are nothing but files.
+fn sites(agent: &Agent, stack: &Stack, edge: Option<SocketAddr>) -> Vec<ServiceView> {
+    let routes = |name: &ServiceName| {
+        let of = |route: &&ExternalRoute| {
+            route.policy.files.as_ref().is_some_and(|files| files.service.as_ref() == Some(name))
+        };
+        let mine = stack.edge.routes.iter().filter(of);
+        mine.map(|route| route_view(agent, edge, &route.host, &route.path)).collect()
+    };
+    let all = crate::sites::of_stack(stack);
+    let view = |(name, _): (&ServiceName, &_)| ServiceView {
+        name: name.clone(),
+        runtime: None,
+        image: None,
+        replicas: 0,
+        note: "files".into(),
+        instances: Vec::new(),
+        routes: routes(name),
+    };
+    all.iter().map(view).collect()
+}
+
+fn route_view(agent: &Agent, edge: Option<SocketAddr>, host: &HostPattern, path: &str) -> RouteView {
     let http = edge.unwrap_or(agent.http);
     let port = if http.port() == 80 { String::new() } else { format!(":{}", http.port()) };
-    let of_route = |route: &mainstay_model::Route| {
-        let host = match &route.host {
-            HostPattern::Exact(name) => Some(name.clone()),
-            HostPattern::Any => Some("localhost".into()),
-            HostPattern::Wildcard(_) => None,
-        };
-        let url = host.map(|host| format!("http://{host}{port}{}", route.path));
-        RouteView { from: format!("{}{}", route.host, route.path), url }
+    let name = match host {
+        HostPattern::Exact(name) => Some(name.clone()),
+        HostPattern::Any => Some("localhost".into()),
+        HostPattern::Wildcard(_) => None,
     };
+    let url = name.map(|name| format!("http://{name}{port}{path}"));
+    RouteView { from: format!("{host}{path}"), url }
+}
+
+fn routes(agent: &Agent, edge: Option<SocketAddr>, service: &Service) -> Vec<RouteView> {
+    let of_route = |route: &mainstay_model::Route| route_view(agent, edge, &route.host, &route.path);
     let published = service.ports.iter().filter_map(|p| {
         let protocol = if p.protocol == Protocol::Tcp { "" } else { "/udp" };
         let host = p.host_ip.map(|ip| ip.to_string()).unwrap_or_default();

@@ -65,8 +65,8 @@ pub struct StackView {
 pub struct ServiceView {
     /// Its name.
     pub name: ServiceName,
-    /// Where it runs.
-    pub runtime: RuntimeKind,
+    /// Where it runs; nowhere, where it is nothing but files.
+    pub runtime: Option<RuntimeKind>,
     /// Image, where it has one.
     pub image: Option<String>,
     /// Copies wanted.

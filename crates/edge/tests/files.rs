@@ -25,7 +25,7 @@ fn site(dir: &Path) {
 
 async fn edge(dir: &Path, change: impl Fn(&mut RoutePolicy)) -> Edge {
     let env = [("STRIPE_PUBLIC_KEY".to_owned(), "pk_test".to_owned())].into();
-    let files = Files { root: dir.to_path_buf(), spa: true, env };
+    let files = Files { root: dir.to_path_buf(), spa: true, env, ..Files::default() };
     let routes = table(1).route_with("*", "/", "u", |route| {
         route.upstream = None;
         route.policy.files = Some(files);
@@ -200,4 +200,42 @@ async fn conditions_and_ranges_are_answered_as_nginx_answers_them() {
     }
     println!("{compared} answers alike");
     assert!(compared > 150);
+}
+
+#[tokio::test]
+async fn what_other_releases_had_is_found_by_the_hash_in_its_name_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("old/index.html", "old page");
+    write("old/old.html", "old");
+    write("old/js/app-1a112222.js", "old app");
+    write("old/js/app-1a112222.js.br", "compressed");
+    write("new/index.html", "new page");
+    write("new/js/app-3a334444.js", "new app");
+    write(".new/js/app-5a556666.js", "half");
+    let serving = dir.path().join("new");
+    let edge = edge(&dir.path().join("nowhere"), move |policy| {
+        let (codings, types) = (vec![ContentCoding::Brotli], vec!["text/javascript".into()]);
+        policy.compress = Some(Choice::On(Compression { codings, types, min_length: 1 }));
+        policy.files.as_mut().unwrap().snapshot = Some(serving.clone());
+    })
+    .await;
+    let get = async |path: &str, fields: &str| ask(edge.address, &format!("GET {path}"), fields).await;
+    assert_eq!(get("/", "").await.text(), "new page");
+    assert_eq!(get("/js/app-3a334444.js", "").await.text(), "new app");
+    let old = get("/js/app-1a112222.js", "").await;
+    assert_eq!((old.status(), old.text().as_str()), (200, "old app"));
+    assert_eq!(old.value("cache-control"), Some("public, max-age=31536000, immutable"));
+    let compressed = get("/js/app-1a112222.js", "Accept-Encoding: br\r\n").await;
+    assert_eq!(
+        (compressed.value("content-encoding"), compressed.text().as_str()),
+        (Some("br"), "compressed")
+    );
+    for missing in ["/old.html", "/js/app-5a556666.js", "/js/app-7a778888.js", "/js/app.js"] {
+        assert_eq!(get(missing, "").await.status(), 404, "{missing}");
+    }
 }

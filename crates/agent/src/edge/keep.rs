@@ -1,6 +1,7 @@
 //! Keeping an edge: it is missed in the moment it dies, and replaced at once.
 
 use super::Edge;
+use super::keys::LOOK_EVERY;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
@@ -25,6 +26,17 @@ impl Edge {
         tokio::select! {
             () = self.shutdown.cancelled() => {}
             () = self.keep_on() => {}
+            () = self.keep_keys() => {}
+        }
+    }
+
+    /// Has the edge's copies of certificates and keys follow their originals.
+    async fn keep_keys(&self) {
+        let Some(keys) = &self.keys else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let files = self.lock().key_files();
+            keys.refresh(&files);
         }
     }
 

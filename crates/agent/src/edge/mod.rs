@@ -4,14 +4,16 @@
 //! force instead of replacing it.
 
 mod keep;
+mod keys;
 mod parts;
 mod process;
 
+use self::keys::Keys;
 use self::parts::{Parts, merged, read_parts, write_parts};
 use self::process::Process;
 use crate::{Config, Error, crash};
 use mainstay_edge::control::Client;
-use mainstay_edge::listen;
+use mainstay_edge::{User, listen};
 use mainstay_model::table::{EdgeStatus, RouteTable};
 use mainstay_model::{Seen, StackName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,8 @@ pub(crate) struct Edge {
     dir: PathBuf,
     exe: PathBuf,
     user: Option<String>,
+    /// Copies of what its user may not read.
+    keys: Option<Keys>,
     workers: usize,
     shutdown: CancellationToken,
     /// What every stack wants, as last put in force.
@@ -61,15 +65,16 @@ impl Edge {
         let dir = config.state_dir.join("edge");
         let made = std::fs::create_dir_all(&dir);
         made.map_err(|source| Error::File { what: "make", path: dir.clone(), source })?;
-        if let Some(name) = &config.edge_user {
-            give_to(&config.state_dir, &dir, name)?;
-        }
+        let user =
+            config.edge_user.as_deref().map(|name| give_to(&config.state_dir, &dir, name)).transpose()?;
+        let keys = user.map(|user| Keys::new(&config.state_dir, user));
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let parts = read_parts(&dir);
         let (exe, user) = (config.exe.clone(), config.edge_user.clone());
         let wanted = watch::Sender::new(parts.want_an_edge());
         let (parts, link) = (Mutex::new(parts), tokio::sync::Mutex::default());
-        Ok(Self { dir, exe, user, workers, shutdown, parts, link, wanted, revivals: watch::Sender::new(0) })
+        let revivals = watch::Sender::new(0);
+        Ok(Self { dir, exe, user, keys, workers, shutdown, parts, link, wanted, revivals })
     }
 
     /// The part of `stack` that is in force, as far as is known.
@@ -193,6 +198,9 @@ impl Edge {
         }
         crash::point("between edge and disk");
         write_parts(&self.dir, &wanted)?;
+        if let Some(keys) = &self.keys {
+            keys.forget_others(&wanted.key_files());
+        }
         *self.lock() = wanted;
         self.wanted.send_replace(any);
         Ok(())
@@ -202,7 +210,7 @@ impl Edge {
     async fn push(&self, link: &mut Link, wanted: &mut Parts) -> Result<(), Error> {
         let status = self.ensure(link).await?;
         wanted.version = wanted.version.max(status.version) + 1;
-        let table = merged(wanted);
+        let table = self.table_of(wanted);
         let mut fresh = Vec::new();
         for listener in &table.listeners {
             if !link.sockets.contains_key(&listener.address) {
@@ -220,6 +228,16 @@ impl Edge {
         let used: BTreeSet<_> = table.listeners.iter().map(|l| l.address).collect();
         link.sockets.retain(|address, _| used.contains(address));
         Ok(())
+    }
+
+    /// What the edge is told, with files where its user can read them.
+    fn table_of(&self, parts: &Parts) -> RouteTable {
+        let mut table = merged(parts);
+        if let Some(keys) = &self.keys {
+            keys.refresh(&table.tls.files);
+            table.tls.files = table.tls.files.iter().map(|files| keys.copies_of(files)).collect();
+        }
+        table
     }
 
     /// Sockets that the edge listens on already.
@@ -280,7 +298,7 @@ impl Edge {
         let gone = || Error::Edge("it has gone".into());
         let client = link.client.as_mut().ok_or_else(gone)?;
         let version = client.status().await.map_err(|e| Error::Edge(e.to_string()))?.version;
-        let mut table = merged(&self.lock().clone());
+        let mut table = self.table_of(&self.lock().clone());
         table.version = table.version.max(version);
         let applied = client.apply(&table, &held).await;
         link.sockets = held.into_iter().collect();
@@ -306,12 +324,13 @@ impl Edge {
 }
 
 /// The edge's own user may write to the edge's directory, and pass through the state directory but not read it.
-fn give_to(state_dir: &Path, dir: &Path, name: &str) -> Result<(), Error> {
-    let user = mainstay_edge::User::named(name).map_err(|e| Error::Edge(e.to_string()))?;
+fn give_to(state_dir: &Path, dir: &Path, name: &str) -> Result<User, Error> {
+    let user = User::named(name).map_err(|e| Error::Edge(e.to_string()))?;
     let error = |path: &Path, source| Error::File { what: "hand over", path: path.to_owned(), source };
     std::os::unix::fs::chown(dir, Some(user.uid), Some(user.gid)).map_err(|e| error(dir, e))?;
     let passable = std::fs::Permissions::from_mode(0o711);
-    std::fs::set_permissions(state_dir, passable).map_err(|e| error(state_dir, e))
+    std::fs::set_permissions(state_dir, passable).map_err(|e| error(state_dir, e))?;
+    Ok(user)
 }
 
 /// Port 80 where that is allowed and free to us, else 8080.

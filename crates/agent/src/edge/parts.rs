@@ -2,7 +2,7 @@
 
 use crate::Error;
 use mainstay_model::table::RouteTable;
-use mainstay_model::{StackName, TableTls};
+use mainstay_model::{CertificateFiles, StackName, TableTls};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -18,6 +18,11 @@ impl Parts {
     /// Whether there is anything for an edge to do.
     pub fn want_an_edge(&self) -> bool {
         self.stacks.values().any(|part| !part.listeners.is_empty() || !part.upstreams.is_empty())
+    }
+
+    /// Certificates in files, of all stacks.
+    pub fn key_files(&self) -> Vec<CertificateFiles> {
+        self.stacks.values().flat_map(|part| part.tls.files.iter().cloned()).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Task;
 use crate::waiters::{Until, failed};
-use crate::{Error, crash};
+use crate::{Error, crash, sites};
 use mainstay_api::{Outcome, Progress};
 use mainstay_host::journal::Outcome as Ending;
 use mainstay_model::{
@@ -137,6 +137,7 @@ impl Task {
             Transition::Gone => {
                 self.agent.runtimes.remove_native_jobs(&self.name).await;
                 self.agent.edge.forget(&self.name).await;
+                sites::remove(&self.agent, &self.name).await;
             }
             _ => {}
         }
@@ -174,6 +175,7 @@ impl Task {
         if let Err(error) = self.agent.journal.prune(name).await {
             tracing::warn!(%error, "cannot prune releases");
         }
+        sites::prune(&self.agent, name, self.blueprints.values().cloned().collect()).await;
         self.agent.runtimes.remove_native_jobs(name).await;
         if let Some(docker) = self.agent.runtimes.connected().await {
             let _ = docker.remove_jobs(name).await;

@@ -306,6 +306,7 @@ static CELERY: Object = closed(&[&[key("broker", Kind::Text), key("queues", Kind
 static STATIC: Object = Object {
     parts: &[&[
         key("env", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
+        key("keep", Kind::Whole),
         key("root", Kind::Text),
         key("spa", Kind::Flag),
     ]],

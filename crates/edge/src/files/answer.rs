@@ -3,12 +3,13 @@
 //! Knows nothing about connections.
 
 use super::condition::{Conditions, Outcome, Version, weigh};
-use super::{Files, Found, INDEX, entry, kind, relative};
+use super::{Files, Found, INDEX, entry, kind, open, relative};
 use crate::compress::{self, Compression, Encoder, Judged, Step};
 use mainstay_model::ContentCoding;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
+use std::path::Path;
 use std::time::SystemTime;
 
 /// Files up to this size are compressed as they are served; larger ones are served as they are, or from a compressed file
@@ -58,13 +59,13 @@ impl Files {
             return FileAnswer { status: 405, fields: Vec::new(), content: None };
         }
         let Some(path) = relative(asked.path) else { return not_found() };
-        match self.open(&path) {
-            Ok(Found::File(file)) => self.file(asked, &path, file, compression),
+        match open(&self.root, &path) {
+            Ok(Found::File(file)) => self.file(asked, (&self.root, &path), file, compression),
             Ok(Found::Directory) if !path.is_empty() && !path.ends_with('/') => redirect(asked.full_path),
             Ok(Found::Directory) => {
                 let index = format!("{path}{INDEX}");
-                match self.open(&index) {
-                    Ok(Found::File(file)) => self.file(asked, &index, file, compression),
+                match open(&self.root, &index) {
+                    Ok(Found::File(file)) => self.file(asked, (&self.root, &index), file, compression),
                     _ => self.missing(asked, &path, compression),
                 }
             }
@@ -80,13 +81,16 @@ impl Files {
             }
             _ => {}
         }
+        if let Some((root, file)) = self.of_other_releases(path) {
+            return self.file(asked, (&root, path), file, compression);
+        }
         // What has an extension is a file that is missing: a page in its place would only hide that.
         if self.spa
             && asked.is_navigation
             && kind::extension(path).is_empty()
-            && let Ok(Found::File(file)) = self.open(INDEX)
+            && let Ok(Found::File(file)) = open(&self.root, INDEX)
         {
-            return self.file(asked, INDEX, file, compression);
+            return self.file(asked, (&self.root, INDEX), file, compression);
         }
         not_found()
     }
@@ -94,7 +98,7 @@ impl Files {
     fn file(
         &self,
         asked: &Asked<'_>,
-        path: &str,
+        (root, path): (&Path, &str),
         mut file: File,
         compression: Option<&Compression>,
     ) -> FileAnswer {
@@ -112,7 +116,7 @@ impl Files {
         let seconds = modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         // nginx's, so that caches filled from it stay valid.
         let tag = format!("\"{:x}-{length:x}\"", seconds.map_or(0, |since| since.as_secs()));
-        let chosen = self.choose(asked, path, length, compression);
+        let chosen = choose(asked, (root, path), length, compression);
         let (tag, coding) = match &chosen {
             Some((coding, _)) => (format!("W/{tag}"), Some(*coding)),
             None => (tag, None),
@@ -134,29 +138,28 @@ impl Files {
         let varies = compression.is_some_and(|c| suits(c, path, length));
         finish(asked, path, Version { tag: &tag, modified }, content, coding, varies)
     }
+}
 
-    /// Which coding the file is served in, and the file beside it that has it already.
-    fn choose(
-        &self,
-        asked: &Asked<'_>,
-        path: &str,
-        length: u64,
-        compression: Option<&Compression>,
-    ) -> Option<(ContentCoding, Option<File>)> {
-        let (compression, coding) = (compression?, asked.coding?);
-        // A part of a compressed body is of no use to whoever wants a part of the file.
-        if !suits(compression, path, length) || asked.conditions.range.is_some() {
-            return None;
-        }
-        let suffix = match coding {
-            ContentCoding::Zstd => "zst",
-            ContentCoding::Brotli => "br",
-            ContentCoding::Gzip => "gz",
-        };
-        match self.open(&format!("{path}.{suffix}")) {
-            Ok(Found::File(beside)) => Some((coding, Some(beside))),
-            _ => (length <= COMPRESS_AT_MOST).then_some((coding, None)),
-        }
+/// Which coding the file is served in, and the file beside it that has it already.
+fn choose(
+    asked: &Asked<'_>,
+    (root, path): (&Path, &str),
+    length: u64,
+    compression: Option<&Compression>,
+) -> Option<(ContentCoding, Option<File>)> {
+    let (compression, coding) = (compression?, asked.coding?);
+    // A part of a compressed body is of no use to whoever wants a part of the file.
+    if !suits(compression, path, length) || asked.conditions.range.is_some() {
+        return None;
+    }
+    let suffix = match coding {
+        ContentCoding::Zstd => "zst",
+        ContentCoding::Brotli => "br",
+        ContentCoding::Gzip => "gz",
+    };
+    match open(root, &format!("{path}.{suffix}")) {
+        Ok(Found::File(beside)) => Some((coding, Some(beside))),
+        _ => (length <= COMPRESS_AT_MOST).then_some((coding, None)),
     }
 }
 

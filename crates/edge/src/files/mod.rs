@@ -16,7 +16,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The page that is served for a directory.
 const INDEX: &str = "index.html";
@@ -25,6 +25,8 @@ const INDEX: &str = "index.html";
 #[derive(Debug)]
 pub(crate) struct Files {
     root: Box<Path>,
+    /// Where the copies of other releases are.
+    others: Option<Box<Path>>,
     spa: bool,
     env: BTreeMap<String, String>,
 }
@@ -37,26 +39,41 @@ enum Found {
 
 impl Files {
     pub(crate) fn new(settings: &mainstay_model::Files) -> Self {
-        let mainstay_model::Files { root, spa, env } = settings;
-        Self { root: root.as_path().into(), spa: *spa, env: env.clone() }
+        let mainstay_model::Files { root, snapshot, spa, env, service: _, keep: _ } = settings;
+        let others = snapshot.as_deref().and_then(Path::parent).map(Into::into);
+        let root = snapshot.as_deref().unwrap_or(root).into();
+        Self { root, others, spa: *spa, env: env.clone() }
     }
 
-    /// What lies at a path beneath the root.
-    fn open(&self, path: &str) -> io::Result<Found> {
-        // The root anew each time: a build replaces it.
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&*self.root, flags, Mode::empty())?;
-        let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        // Not blocking: what is no regular file, a pipe say, must not be waited for.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let path = if path.is_empty() { "." } else { path };
-        let file = File::from(rustix::fs::openat2(&root, path, flags, Mode::empty(), within)?);
-        let kind = file.metadata()?.file_type();
-        match () {
-            () if kind.is_file() => Ok(Found::File(file)),
-            () if kind.is_dir() => Ok(Found::Directory),
-            () => Err(io::ErrorKind::NotFound.into()),
-        }
+    /// The file at a path that is named by a hash of what is in it, from a release that has it.
+    fn of_other_releases(&self, path: &str) -> Option<(PathBuf, File)> {
+        let others = self.others.as_deref().filter(|_| kind::is_hashed(path))?;
+        let roots = std::fs::read_dir(others).ok()?.flatten().map(|entry| entry.path());
+        // What begins with a dot is still being copied.
+        let is_whole =
+            |root: &PathBuf| root.file_name().is_none_or(|name| name.as_encoded_bytes()[0] != b'.');
+        roots.filter(is_whole).find_map(|root| match open(&root, path) {
+            Ok(Found::File(file)) => Some((root, file)),
+            _ => None,
+        })
+    }
+}
+
+/// What lies at a path beneath a root.
+fn open(root: &Path, path: &str) -> io::Result<Found> {
+    // The root anew each time: a build replaces it.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, flags, Mode::empty())?;
+    let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    // Not blocking: what is no regular file, a pipe say, must not be waited for.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let path = if path.is_empty() { "." } else { path };
+    let file = File::from(rustix::fs::openat2(&root, path, flags, Mode::empty(), within)?);
+    let kind = file.metadata()?.file_type();
+    match () {
+        () if kind.is_file() => Ok(Found::File(file)),
+        () if kind.is_dir() => Ok(Found::Directory),
+        () => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
@@ -127,13 +144,11 @@ mod tests {
         std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", root.join("abs")).unwrap();
         std::os::unix::fs::symlink("a", root.join("in")).unwrap();
-        let files = Files::new(&mainstay_model::Files { root, spa: false, env: BTreeMap::new() });
-        assert!(
-            matches!(files.open("a"), Ok(Found::File(_))) && matches!(files.open("in"), Ok(Found::File(_)))
-        );
-        assert!(matches!(files.open(""), Ok(Found::Directory)));
+        let open = |path: &str| open(&root, path);
+        assert!(matches!(open("a"), Ok(Found::File(_))) && matches!(open("in"), Ok(Found::File(_))));
+        assert!(matches!(open(""), Ok(Found::Directory)));
         for outside in ["out", "abs", "../secret", "x"] {
-            assert!(files.open(outside).is_err(), "{outside}");
+            assert!(open(outside).is_err(), "{outside}");
         }
     }
 }

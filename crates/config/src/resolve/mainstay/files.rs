@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::resolve::Reader;
 use crate::shape::MAINSTAY_SERVICE;
-use mainstay_model::{ExternalRoute, Files, Route, Transport};
+use mainstay_model::{ExternalRoute, Files, Route, ServiceName, Transport};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -33,6 +33,7 @@ pub(in crate::resolve) fn statics(
         }
         let Some(given) = node.get("static") else { continue };
         let Some(files) = files(given, reader.directory, lookup, &path.key("static"), sink) else { continue };
+        let files = Files { service: ServiceName::new(name.clone()).ok(), ..files };
         if node.items("routes").is_empty() {
             let finding =
                 Diagnostic::error(Code::MissingKey, "`routes` is missing here: nobody would see the files");
@@ -84,5 +85,20 @@ fn files(
     }
     // Without `./`, so that it reads as it is.
     let root = root.components().collect();
-    Some(Files { root, spa: given.get_flag("spa"), env })
+    let keep = keep(given, path, sink);
+    Some(Files { service: None, root, keep, snapshot: None, spa: given.get_flag("spa"), env })
+}
+
+fn keep(given: &Node, path: &KeyPath, sink: &mut Sink) -> u32 {
+    /// Whoever has a page open for longer than two deploys has most likely gone.
+    const KEEP: u32 = 3;
+    /// Each costs a directory to look into for what is missing.
+    const MOST: u32 = 50;
+    let Some(node) = given.get("keep") else { return KEEP };
+    let keep = node.as_int().and_then(|n| u32::try_from(n).ok()).filter(|n| *n <= MOST);
+    if keep.is_none() {
+        let message = format!("this is a whole number from 0 to {MOST}");
+        sink.push(Diagnostic::error(Code::InvalidValue, message).about(node).path(path.key("keep")));
+    }
+    keep.unwrap_or(KEEP)
 }

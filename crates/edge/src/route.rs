@@ -9,6 +9,7 @@ use crate::files::Files;
 use crate::headers::{RequestRules, ResponseRules};
 use crate::limit;
 use crate::metrics::RouteStats;
+use crate::pool::Keeping;
 use crate::site::Site;
 use crate::steering::Steering;
 use mainstay_model::{Conditions, RoutePolicy, RouteTimeouts};
@@ -36,6 +37,8 @@ pub(crate) struct Route {
     pub(crate) access: Option<Arc<Access>>,
     /// What it says about instances; mostly nothing.
     pub(crate) steering: Option<Box<Steering>>,
+    /// Which connections to instances are kept.
+    pub(crate) keeping: Keeping,
     /// What is done to header fields and bodies; mostly nothing.
     pub(crate) request: Option<Box<RequestRules>>,
     pub(crate) response: Option<Box<ResponseRules>>,
@@ -141,6 +144,7 @@ impl Route {
             limits: limits.into(),
             access,
             steering: Steering::new(policy),
+            keeping: Keeping::new(&policy.keepalive),
             request: RequestRules::new(policy, settings),
             response: ResponseRules::new(policy, settings),
             max_body: policy.max_body.unwrap_or(u64::MAX),

@@ -5,11 +5,11 @@
 mod support;
 
 use mainstay_model::table::TableRoute;
-use mainstay_model::{Balance, Ejection, HashKey, UpstreamHealth};
+use mainstay_model::{Balance, Ejection, HashKey, Keepalive, UpstreamHealth};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use support::server::Server;
 use support::{Client, Edge, Table, backend, echo, table};
@@ -280,4 +280,47 @@ async fn a_backup_answers_when_nobody_else_can() {
     assert_eq!(answered(edge.address, 5).await, ["backup"; 5]);
     edge.apply(make(3, first, backup)).await;
     assert_eq!(answered(edge.address, 2).await, ["first"; 2]);
+}
+
+/// A backend that answers with the number of its connection and of the request on it.
+async fn counting() -> SocketAddr {
+    let connections = Arc::new(AtomicUsize::new(0));
+    backend(move |mut client: Client| {
+        let connection = connections.fetch_add(1, Ordering::SeqCst) + 1;
+        async move {
+            let mut request = 0;
+            while client.try_request().await.is_some() {
+                request += 1;
+                let text = format!("{connection}.{request}");
+                client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())).await;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn connections_are_kept_as_a_route_says() {
+    let keeping = |connections, idle, requests| Keepalive { connections, idle, requests };
+    for (rules, expected) in [
+        (Keepalive::default(), ["1.1", "1.2", "1.3", "1.4", "1.5"]),
+        (keeping(None, None, Some(2)), ["1.1", "1.2", "2.1", "2.2", "3.1"]),
+        (keeping(Some(0), None, None), ["1.1", "2.1", "3.1", "4.1", "5.1"]),
+        (keeping(None, Some(Duration::ZERO), None), ["1.1", "2.1", "3.1", "4.1", "5.1"]),
+    ] {
+        let routes = table(1).route_with("*", "/", "u", |route| route.policy.keepalive = rules);
+        let edge = Edge::with(routes.target("u", "s/u.1", counting().await)).await;
+        assert_eq!(answered(edge.address, 5).await, expected, "{rules:?}");
+    }
+    // Requests with bodies that are still arriving count like others.
+    let routes = table(1).route_with("*", "/", "u", |route| route.policy.keepalive.requests = Some(2));
+    let edge = Edge::with(routes.target("u", "s/u.1", counting().await)).await;
+    let mut client = edge.client().await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        client.send("2\r\nhi\r\n0\r\n\r\n").await;
+        seen.push(client.response().await.text());
+    }
+    assert_eq!(seen, ["1.1", "1.2", "2.1"]);
 }

@@ -1,5 +1,6 @@
 //! How the requests of a route are spread over the instances of its service.
 
+use crate::route::is_default;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -32,6 +33,22 @@ pub enum HashKey {
     Header(String),
     /// The value of this cookie; likewise.
     Cookie(String),
+}
+
+/// `keepalive:` of a route: connections to instances that are kept for the next request. What is absent is the edge's own
+/// choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Keepalive {
+    /// So many to one instance, for each thread of the edge (nginx's `keepalive`, for each of its processes).
+    #[serde(skip_serializing_if = "is_default")]
+    pub connections: Option<u32>,
+    /// How long they are kept without a request (nginx's `keepalive_timeout`).
+    #[serde(skip_serializing_if = "is_default")]
+    pub idle: Option<Duration>,
+    /// Requests that one takes (nginx's `keepalive_requests`).
+    #[serde(skip_serializing_if = "is_default")]
+    pub requests: Option<u32>,
 }
 
 /// `eject:` of a route: instances that fail again and again get no requests for a while, unless all do.

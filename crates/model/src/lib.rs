@@ -42,7 +42,7 @@ mod trust;
 pub use access::{Access, Asked, BasicAuth, ForwardAuth, Jwt, JwtKeys, NetworkRule, Webhook, WebhookSender};
 pub use access_log::{AccessLog, LogFormat};
 pub use as_written::{AsWritten, WrittenCheck};
-pub use balance::{Balance, Ejection, HashKey};
+pub use balance::{Balance, Ejection, HashKey, Keepalive};
 pub use config_hash::{ConfigHash, ConfigPiece, sha256};
 pub use event::{Event, EventKind};
 pub use files::Files;

@@ -1,6 +1,6 @@
 //! Which requests a service gets.
 
-use crate::{Access, Balance, Compression, Cors, Ejection, Files, HeaderRules, Site, Transport};
+use crate::{Access, Balance, Compression, Cors, Ejection, Files, HeaderRules, Keepalive, Site, Transport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -165,6 +165,9 @@ pub struct RoutePolicy {
     /// Requests that wait while all instances have so many; beyond that they are turned away.
     #[serde(skip_serializing_if = "is_default")]
     pub queue: u32,
+    /// Connections to instances that are kept for the next request.
+    #[serde(skip_serializing_if = "is_default")]
+    pub keepalive: Keepalive,
     /// How long the share of an instance grows that is new, or back after it was away (nginx's `slow_start`).
     #[serde(skip_serializing_if = "is_default")]
     pub slow_start: Option<Duration>,

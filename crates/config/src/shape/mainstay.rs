@@ -158,6 +158,7 @@ const ANY_ROUTE: &[Key] = &[
     key("exact", Kind::Flag),
     key("headers", HEADERS),
     key("host", Kind::Text),
+    key("keepalive", Kind::Object(&KEEPALIVE)),
     key("limit", Kind::OneOrList(&Kind::Text, Identity::Distinct)),
     key("max_body", Kind::Bytes),
     key("max_in_flight", Kind::Count),
@@ -236,6 +237,9 @@ static WEBHOOK: Object = closed(&[&[
 const SECRET: Kind = Kind::Short(Short::Under("value"), &Kind::Object(&SECRET_OR_FILE));
 
 static SECRET_OR_FILE: Object = closed(&[&[key("file", Kind::Text), key("value", Kind::Text)]]);
+
+static KEEPALIVE: Object =
+    closed(&[&[key("connections", Kind::Whole), key("idle", Kind::Duration), key("requests", Kind::Count)]]);
 
 const EJECT: Kind = Kind::Short(Short::Switch, &Kind::Object(&EJECTION));
 

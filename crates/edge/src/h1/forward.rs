@@ -27,6 +27,7 @@ use crate::transport::{self, TransportError};
 use crate::wire::Wire;
 use crate::worker::Worker;
 use mainstay_model::ContentCoding;
+use std::cell::Cell;
 use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
@@ -125,6 +126,8 @@ pub(crate) struct Exchange<'e, C> {
     pub(crate) deadline: &'e Deadline,
     pub(crate) request: &'e mut Prepared,
     pub(crate) in_flight: InFlight,
+    /// Requests that its connection has carried before this.
+    pub(crate) carried: Cell<u32>,
     /// The table the request was routed by.
     pub(crate) table: &'e Table,
     pub(crate) tally: &'e Tally,
@@ -180,7 +183,9 @@ impl<C: Client> Exchange<'_, C> {
             }
             // Bytes after the response would be taken for the answer to the next request.
             Line::Wire(wire) if keeps && is_quiet => {
-                self.worker.pool.borrow_mut().put(self.in_flight.target(), wire);
+                let (carried, keeping) =
+                    (self.carried.get() + 1, self.table.routes[self.request.route].keeping);
+                self.worker.pool.borrow_mut().put(self.in_flight.target(), wire, carried, keeping);
             }
             Line::Wire(_) | Line::Call(_) => {}
         }

@@ -52,6 +52,7 @@ pub(crate) use forwarded::Peer;
 pub(crate) use head::{Bounds, Scanner};
 use request::{Admission, Prepared, Upgrade};
 pub(crate) use request::{Facts, Refusal, Refused};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -191,6 +192,7 @@ impl<'w, C: Client> Connection<'w, C> {
             deadline: &self.deadline,
             request: &mut prepared,
             in_flight,
+            carried: Cell::new(0),
             table: &table,
             tally: &self.tally,
             peer: &self.peer,

@@ -118,10 +118,12 @@ impl<C: Client> Exchange<'_, C> {
         }
         let ends = target.is_told().then(|| self.ends()).flatten();
         if let Some(idle_at_most) = reuse
-            && let Some(wire) = self.worker.pool.borrow_mut().take(target, idle_at_most)
+            && let Some((wire, carried)) = self.worker.pool.borrow_mut().take(target, idle_at_most)
         {
+            self.carried.set(carried);
             return Ok((Line::Wire(wire), true));
         }
+        self.carried.set(0);
         let wire = connect::connect(target, ends, self.deadline, self.request.timeouts.connect).await?;
         self.tally.connected.set(clock::precise());
         Ok((Line::Wire(wire), false))

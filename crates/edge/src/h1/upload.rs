@@ -82,7 +82,8 @@ impl<C: Client> Exchange<'_, C> {
             && slot.is_none()
             && uploaded.get()
         {
-            self.worker.pool.borrow_mut().put(self.in_flight.target(), wire);
+            let (carried, keeping) = (self.carried.get() + 1, self.table.routes[self.request.route].keeping);
+            self.worker.pool.borrow_mut().put(self.in_flight.target(), wire, carried, keeping);
         }
         Ok(Delivered { keep_alive: keep_alive && uploaded.get(), upgraded: None })
     }

@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Diagnostic, Sink};
 use crate::node::{KeyPath, Node};
 use crate::resolve::resources;
 use crate::suggest;
-use mainstay_model::{Balance, Ejection, HashKey, UpstreamShare};
+use mainstay_model::{Balance, Ejection, HashKey, Keepalive, UpstreamShare};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -101,6 +101,22 @@ fn share(node: &Node, path: &KeyPath, sink: &mut Sink) -> Option<UpstreamShare> 
         );
     }
     (weight.is_some() || is_backup).then(|| UpstreamShare { weight: weight.unwrap_or(1), is_backup })
+}
+
+/// Reads `keepalive:`.
+pub(super) fn keepalive(node: &Node, path: &KeyPath, sink: &mut Sink) -> Keepalive {
+    let Some(given) = node.get("keepalive") else { return Keepalive::default() };
+    let path = path.key("keepalive");
+    let connections = given.get("connections").and_then(|node| {
+        let connections = node.as_int().and_then(|n| u32::try_from(n).ok());
+        if connections.is_none() {
+            let finding = Diagnostic::error(Code::InvalidValue, "this is a whole number, 0 for none");
+            sink.push(finding.about(node).path(path.key("connections")));
+        }
+        connections
+    });
+    let requests = count(given, "requests", &path, sink);
+    Keepalive { connections, idle: resources::duration(given, "idle"), requests }
 }
 
 /// Reads `slow_start:`. nginx refuses it with `hash`, too: keys would move for as long as it lasts.

@@ -127,6 +127,7 @@ fn policy(node: &Node, reader: Reader<'_>, path: &KeyPath, sink: &mut Sink) -> R
         balance: balance::balance(node, path, sink),
         max_in_flight,
         queue,
+        keepalive: balance::keepalive(node, path, sink),
         slow_start: balance::slow_start(node, path, sink),
         eject: balance::eject(node, path, sink),
     }

@@ -39,7 +39,7 @@ fn sign(verb: &str) -> (char, Style) {
     match verb {
         "create" | "network" | "volume" => ('+', style::GOOD),
         "remove" => ('-', style::BAD),
-        "replace" | "swap" | "scale" => ('~', style::BUSY),
+        "replace" | "swap" | "scale" | "serve" => ('~', style::BUSY),
         "pull" | "build" | "job" => ('*', style::HINT),
         _ => ('>', style::HINT),
     }

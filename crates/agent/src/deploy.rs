@@ -265,7 +265,7 @@ async fn begin_eject(
     let current = Blueprint::new(current);
     let obstacles = mainstay_plan::obstacles(&current);
     if !obstacles.is_empty() {
-        let one = |(service, why): &(&Service, String)| format!("`{}`: {why}", service.name);
+        let one = |(service, why): &(&ServiceName, String)| format!("`{service}`: {why}");
         return Err(Error::NotForCompose(obstacles.iter().map(one).collect::<Vec<_>>().join("; ")));
     }
     let waiter = Waiter { until: Until::Ejected, progress: progress.clone() };

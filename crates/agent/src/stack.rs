@@ -8,7 +8,7 @@ mod steps;
 use crate::observe::Healths;
 use crate::service::{News, ServiceHandle};
 use crate::waiters::Waiter;
-use crate::{Agent, Error};
+use crate::{Agent, Error, sites};
 use mainstay_model::{
     Event, InstanceId, Observed, ReleaseNumber, RuntimeKind, ServiceName, StackName, StackState, StepKey,
     Timestamp, Transition,
@@ -114,6 +114,9 @@ pub(crate) async fn start(agent: &Arc<Agent>, name: &StackName) -> Result<StackH
         adopted: false,
     };
     task.load_blueprints().await?;
+    if task.state.deploy.is_none() {
+        sites::prune(agent, name, task.blueprints.values().cloned().collect()).await;
+    }
     let watcher = orders.downgrade();
     tokio::spawn(task.run(inbox, heard));
     news::docker(Arc::clone(agent), name.clone(), watcher.clone());

@@ -56,13 +56,13 @@ impl Default for Edge {
 impl Edge {
     /// A request head at the beginning of `bytes`, and what becomes of it.
     pub fn head(&self, bytes: &[u8]) -> Option<Taken> {
-        let bounds = Scanner::default().scan(bytes).ok()??;
+        let bounds = Scanner::of_lines(self.0.clients.head_line).scan(bytes).ok()??;
         self.take(&bytes[bounds.start..bounds.end], bounds.end)
     }
 
     /// The same for a request of HTTP/2.
     pub fn h2(&self, parts: &Parts, has_body: bool) -> Option<Taken> {
-        let (head, bounds) = h2::read_head(parts, has_body).ok()?;
+        let (head, bounds) = h2::read_head(parts, has_body, self.0.clients.head_line).ok()?;
         self.take(&head.filled()[bounds.start..bounds.end], bounds.end)
     }
 

@@ -8,7 +8,9 @@ use crate::draft::Draft;
 use crate::route::{held_ports, in_force};
 use crate::view::View;
 use crate::{Blueprint, hook, leave};
-use mainstay_model::{Instance, InstanceId, InstanceState, RuntimeKind, Service, Step, StepKey, Transition};
+use mainstay_model::{
+    Instance, InstanceId, InstanceState, RuntimeKind, Service, ServiceName, Step, StepKey, Transition,
+};
 use std::collections::BTreeSet;
 
 /// Stands behind the name of an instance whose name its successor takes.
@@ -51,9 +53,17 @@ pub(crate) fn gives_up_ports(view: &View<'_>, service: &Service) -> bool {
 }
 
 /// Why a stack cannot be given to Compose, by service: it has nothing that Compose could run.
-pub fn obstacles(blueprint: &Blueprint) -> Vec<(&Service, String)> {
-    let one = |service| Some((service, obstacle(blueprint, service)?));
-    blueprint.services().filter_map(one).collect()
+pub fn obstacles(blueprint: &Blueprint) -> Vec<(&ServiceName, String)> {
+    let one = |service: &'_ Service| obstacle(blueprint, service);
+    let mut all: Vec<_> = blueprint.services().filter_map(|s| Some((&s.name, one(s)?))).collect();
+    let routes = blueprint.release.stack.edge.routes.iter();
+    for name in routes.filter_map(|route| route.policy.files.as_ref()?.service.as_ref()) {
+        if !all.iter().any(|(known, _)| *known == name) {
+            let why = "it is files that the edge serves, and Compose runs containers only: give it an image, or take it out";
+            all.push((name, why.into()));
+        }
+    }
+    all
 }
 
 fn obstacle(blueprint: &Blueprint, service: &Service) -> Option<String> {

@@ -114,6 +114,21 @@ impl<S: Unpin> Secure<S> {
     }
 }
 
+/// Reads; what the session itself has to say of what it read, such as that it does not negotiate again, does not wait for
+/// an answer to go with.
+fn poll_session<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    into: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let read = Pin::new(&mut *stream).poll_read(cx, into);
+    if read.is_pending() {
+        // A failure shows when something is read or written next.
+        let _ = Pin::new(stream).poll_flush(cx);
+    }
+    read
+}
+
 /// One direction of a [`Secure`].
 pub(crate) struct Half<'c, S>(&'c RefCell<S>);
 
@@ -144,9 +159,9 @@ impl<S: AsyncBufRead + Unpin> Watch for Half<'_, S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Half<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Half<'_, S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, into)
+        poll_session(&mut *self.0.borrow_mut(), cx, into)
     }
 }
 
@@ -176,13 +191,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Half<'_, S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Secure<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Secure<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.inner().poll_read(cx, into)
+        poll_session(self.0.get_mut(), cx, into)
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::client::Half;
 use crate::h1::Framing;
 use http::HeaderMap;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::ReadHalf;
 
 /// Gives a message's bytes.
@@ -23,4 +23,4 @@ pub(crate) trait Source: AsyncRead + Unpin {
 }
 
 impl Source for ReadHalf<'_> {}
-impl<S: AsyncRead + Unpin> Source for Half<'_, S> {}
+impl<S: AsyncRead + AsyncWrite + Unpin> Source for Half<'_, S> {}

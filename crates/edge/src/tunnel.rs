@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::clock::{self, Deadline, Millis, NEVER};
 use crate::connect::{self, Ends};
 use crate::hold::Held;
+use crate::shared::Shared;
 use crate::table::{Kind, Table};
 use crate::target::InFlight;
 use crate::tls::Hello;
@@ -15,10 +16,10 @@ use crate::transport::{self, TransportError};
 use crate::websocket::{Frames, GOING_AWAY};
 use crate::wire::Wire;
 use crate::worker::Worker;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -34,6 +35,8 @@ const CONNECT_PATIENCE: Millis = 10_000;
 const HELLO_PATIENCE: Millis = 15_000;
 /// How long a client has to read a close frame and end its side.
 const CLOSE_PATIENCE: Millis = 2_000;
+/// How long before the process ends that begins: what is said last has to be on the wire by then, on a busy machine too.
+const GOODBYE_BEFORE_END: Millis = 5_000;
 /// Instances tried for one TCP connection.
 const MOST_ATTEMPTS: usize = 4;
 /// A peer that vanished without a word is found after a minute of silence and a few questions.
@@ -85,7 +88,7 @@ pub(crate) async fn pass_on(
     let mut tunnel = Tunnel::new(client, Wire::Plain(upstream));
     tunnel.begin_with(said, None);
     // Databases' clients hold connections for days: only a peer that vanished, or a drain, ends them.
-    tunnel.run(&deadline, NEVER).await;
+    tunnel.run(&worker.shared, &deadline, NEVER).await;
     drop(in_flight);
 }
 
@@ -168,12 +171,25 @@ impl<C: Client> Tunnel<C> {
         self.frames = Some(Frames::default());
     }
 
-    /// Runs until both sides have ended, nothing happens for `idle` milliseconds, or the instance's drain
-    /// deadline passes.
-    pub(crate) async fn run(mut self, deadline: &Deadline, idle: Millis) {
+    /// Runs until both sides have ended, nothing happens for `idle` milliseconds, the instance's drain deadline
+    /// passes, or the edge ends.
+    pub(crate) async fn run(mut self, shared: &Shared, deadline: &Deadline, idle: Millis) {
         deadline.arm(idle);
-        let outcome = poll_fn(|cx| self.poll(deadline, idle, cx)).await;
-        if matches!(outcome, Err(TransportError::TimedOut)) && deadline.is_cut() {
+        let mut ending = pin!(shared.ending());
+        let mut told_by = NEVER;
+        let outcome = poll_fn(|cx| {
+            if told_by == NEVER && self.frames.is_some() && ending.as_mut().poll(cx).is_ready() {
+                // Before the process has gone there must be time for a goodbye.
+                told_by = shared.ends_at().unwrap_or(NEVER).saturating_sub(GOODBYE_BEFORE_END);
+                deadline.cap(told_by.saturating_sub(clock::now()));
+                deadline.arm(idle);
+            }
+            self.poll(deadline, idle, cx)
+        });
+        let outcome = outcome.await;
+        deadline.cap(NEVER);
+        if matches!(outcome, Err(TransportError::TimedOut)) && (deadline.is_cut() || clock::now() >= told_by)
+        {
             self.say_goodbye(deadline).await;
         }
     }
@@ -188,13 +204,24 @@ impl<C: Client> Tunnel<C> {
         let Self { client, upstream, to_upstream, to_client, frames } = self;
         let (mut client_read, mut client_write) = client.split();
         let (mut upstream_read, mut upstream_write) = upstream.split();
-        let up = to_upstream.poll(&mut client_read, &mut upstream_write, None, &mut moved, cx);
-        let down = to_client.poll(&mut upstream_read, &mut client_write, frames.as_mut(), &mut moved, cx);
+        let mut up = to_upstream.poll(&mut client_read, &mut upstream_write, None, &mut moved, cx);
+        if matches!(up, Poll::Ready(Err(Broken::Sink(_)))) {
+            // The instance listens no more. What it has said before is for the client nevertheless.
+            (to_upstream.done, up) = (true, Poll::Ready(Ok(())));
+        }
+        let mut down = to_client.poll(&mut upstream_read, &mut client_write, frames.as_mut(), &mut moved, cx);
+        if matches!(down, Poll::Ready(Err(Broken::Source(_)))) {
+            to_client.source_ended = true;
+            down = to_client.poll(&mut upstream_read, &mut client_write, frames.as_mut(), &mut moved, cx);
+        }
         if moved {
             deadline.arm(idle);
         }
         match (up, down) {
-            (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
+            (Poll::Ready(Err(broken)), _) | (_, Poll::Ready(Err(broken))) => {
+                let (Broken::Source(error) | Broken::Sink(error)) = broken;
+                Poll::Ready(Err(error.into()))
+            }
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
             _ if deadline.passed(cx) => Poll::Ready(Err(TransportError::TimedOut)),
             _ => Poll::Pending,
@@ -220,6 +247,12 @@ impl<C: Client> Tunnel<C> {
     }
 }
 
+/// Which end of a direction failed.
+enum Broken {
+    Source(io::Error),
+    Sink(io::Error),
+}
+
 impl Way {
     fn poll<R, W>(
         &mut self,
@@ -228,16 +261,17 @@ impl Way {
         mut frames: Option<&mut Frames>,
         moved: &mut bool,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>>
+    ) -> Poll<Result<(), Broken>>
     where
         R: tokio::io::AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
         while !self.done {
             if let Some(buf) = &mut self.waiting {
-                let count = ready!(Pin::new(&mut *writer).poll_write(cx, buf.filled()))?;
+                let count =
+                    ready!(Pin::new(&mut *writer).poll_write(cx, buf.filled())).map_err(Broken::Sink)?;
                 if count == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                    return Poll::Ready(Err(Broken::Sink(io::ErrorKind::WriteZero.into())));
                 }
                 if let Some(frames) = &mut frames {
                     frames.follow(&buf.filled()[..count]);
@@ -249,14 +283,15 @@ impl Way {
                     self.waiting = None;
                 }
             } else if self.source_ended {
-                ready!(Pin::new(&mut *writer).poll_shutdown(cx))?;
+                ready!(Pin::new(&mut *writer).poll_shutdown(cx)).map_err(Broken::Sink)?;
                 self.done = true;
             } else {
                 let read = transport::poll_fill_slot(reader, &mut self.waiting, Use::Body, cx);
                 if read.is_pending() && self.unflushed {
-                    self.unflushed = Pin::new(&mut *writer).poll_flush(cx)?.is_pending();
+                    let flushed = Pin::new(&mut *writer).poll_flush(cx).map_err(Broken::Sink)?;
+                    self.unflushed = flushed.is_pending();
                 }
-                self.source_ended = ready!(read)? == 0;
+                self.source_ended = ready!(read).map_err(Broken::Source)? == 0;
             }
         }
         Poll::Ready(Ok(()))

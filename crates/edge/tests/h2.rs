@@ -244,6 +244,34 @@ async fn websockets_pass_through_streams() {
 }
 
 #[tokio::test]
+async fn the_last_words_of_an_instance_arrive_though_it_listens_no_more() {
+    let address = backend(|mut client: Client| async move {
+        client.try_head().await.unwrap();
+        client
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await;
+        client.more().await;
+        client.send("bye").await;
+    })
+    .await;
+    let edge = to(address).await;
+    let mut sender = client(&edge).await;
+    ask(&mut sender, Request::get("http://stranger.test/").body(()).unwrap()).await;
+    let mut request = Request::builder().method("CONNECT").uri("http://a.test/ws").body(()).unwrap();
+    request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+    let (answer, mut up) = sender.ready().await.unwrap().send_request(request, false).unwrap();
+    let mut down = answer.await.unwrap().into_body();
+    // It is talked to until it is seen to have gone.
+    let talking = tokio::spawn(async move {
+        while up.send_data(Bytes::from_static(b"x"), false).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(whole(&mut down).await.unwrap(), "bye");
+    talking.abort();
+}
+
+#[tokio::test]
 async fn an_ending_edge_finishes_what_it_has_and_says_goodbye() {
     let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
     let address = backend(move |mut client: Client| {
@@ -295,18 +323,28 @@ async fn opening_and_cancelling_is_not_put_up_with() {
     edge.until(|status| status.in_flight.is_empty()).await;
 }
 
-#[tokio::test]
-async fn a_flood_of_settings_ends_the_connection() {
+/// Sends a thousand times a thousand of a frame, which must not be taken.
+async fn flood(frame: &[u8]) {
     let edge = to(echo("b").await).await;
     let mut client = Client::connect(edge.address).await;
-    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0].repeat(1000);
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    let many = frame.repeat(1000);
     for _ in 0..1000 {
-        if client.stream.write_all(&settings).await.is_err() {
+        if client.stream.write_all(&many).await.is_err() {
             return;
         }
     }
-    panic!("a million settings were taken");
+    panic!("a million frames were taken");
+}
+
+#[tokio::test]
+async fn a_flood_of_settings_ends_the_connection() {
+    flood(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_room_for_answers_that_nobody_sends_ends_the_connection() {
+    flood(&[0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1]).await;
 }
 
 #[tokio::test]

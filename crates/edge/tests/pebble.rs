@@ -8,8 +8,9 @@ use mainstay_model::table::{CertificateStatus, EdgeStatus};
 use mainstay_model::{DnsProvider, ExternalAccount, Issuer, ManagedCertificate, Secret};
 use serde_json::json;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
-use support::pebble::{Pebble, Ports, plain};
+use support::pebble::{FAIR, Pebble, Ports, Weather, plain};
 use support::tls::{Authority, connect};
 use support::{Edge, Table, control_path, echo, start_in, table};
 
@@ -22,15 +23,19 @@ struct Site {
 
 impl Site {
     async fn start(more: serde_json::Value) -> Self {
-        Self::with_ports(more, |ports| ports).await
+        Self::with_ports(more, FAIR, |ports| ports).await
     }
 
     /// `believed` are the ports that the authority asks.
-    async fn with_ports(more: serde_json::Value, believed: impl FnOnce(Ports) -> Ports) -> Self {
+    async fn with_ports(
+        more: serde_json::Value,
+        weather: Weather,
+        believed: impl FnOnce(Ports) -> Ports,
+    ) -> Self {
         let mut edge = Edge::start().await;
         let https = edge.another_listener();
         let ports = believed(Ports { http: edge.address.port(), https: https.port() });
-        let pebble = Pebble::start(&ports, more).await;
+        let pebble = Pebble::start(&ports, more, weather).await;
         Self { edge, https, pebble }
     }
 
@@ -58,6 +63,13 @@ impl Site {
     async fn until_issued(&mut self) -> CertificateStatus {
         let status = self.edge.until(|status| one(status).is_some_and(|c| c.not_after.is_some())).await;
         one(&status).unwrap().clone()
+    }
+
+    /// Where the certificate at hand is kept.
+    fn chain(&self) -> PathBuf {
+        let entries = std::fs::read_dir(self.edge.dir.path().join("tls")).unwrap();
+        let mut paths = entries.map(|entry| entry.unwrap().path());
+        paths.find(|path| path.extension().is_some_and(|e| e == "pem")).unwrap()
     }
 
     async fn until_failed(&mut self) -> String {
@@ -135,7 +147,7 @@ async fn where_http_does_not_reach_tls_proves_a_name() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = closed.local_addr().unwrap().port();
     drop(closed);
-    let mut site = Site::with_ports(json!({}), |ports| Ports { http: port, ..ports }).await;
+    let mut site = Site::with_ports(json!({}), FAIR, |ports| Ports { http: port, ..ports }).await;
     site.want(&["a.test"], |_| {}).await;
     let problem = site.until_failed().await;
     assert!(problem.contains("a.test"), "{problem}");
@@ -180,11 +192,7 @@ async fn the_authority_says_when_to_renew_and_the_old_is_served_while_it_is_down
     site.want(&["a.test"], |_| {}).await;
     site.until_issued().await;
     let before = site.ask("a.test").await;
-    let chain = std::fs::read_dir(site.edge.dir.path().join("tls"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|e| e == "pem"))
-        .unwrap();
+    let chain = site.chain();
     let first = std::fs::read_to_string(&chain).unwrap();
     let begin = first.find("-----BEGIN CERTIFICATE").unwrap();
     let end = first[begin..].find("-----END CERTIFICATE-----\n").unwrap() + begin + 26;
@@ -195,7 +203,11 @@ async fn the_authority_says_when_to_renew_and_the_old_is_served_while_it_is_down
     let root = Authority::trusting(&site.pebble.root().await);
 
     // Asked anew, it says that the time has come; before it can issue, it is gone.
-    site.restart(|history| history["suggestion"] = json!(null)).await;
+    site.restart(|history| {
+        history["suggestion"] = json!(null);
+        history["issued"] = json!(null);
+    })
+    .await;
     site.edge.until(|status| one(status).is_some_and(|c| c.not_after.is_some())).await;
     while std::fs::read_to_string(&chain).unwrap() == first {
         tokio::task::yield_now().await;
@@ -214,6 +226,44 @@ async fn the_authority_says_when_to_renew_and_the_old_is_served_while_it_is_down
     assert!(problem.contains("cannot reach localhost"), "{problem}");
     let client = connect(&root, site.https, "a.test").await.unwrap();
     assert_eq!(client.shown(), ["a.test"]);
+}
+
+#[tokio::test]
+async fn an_authority_that_is_slow_forgetful_and_hard_to_please_is_got_along_with() {
+    let weather = Weather { bad_nonces: 20, longest_look: Some(2), reused: 0 };
+    let mut site = Site::with_ports(json!({}), weather, |ports| ports).await;
+    site.want(&["a.test", "b.test", "www.a.test"], |_| {}).await;
+    site.until_issued().await;
+    assert_eq!(site.ask("b.test").await.1, 200);
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_is_replaced() {
+    let mut site = Site::start(json!({})).await;
+    site.want(&["a.test"], |_| {}).await;
+    site.until_issued().await;
+    let chain = site.chain();
+    let first = std::fs::read_to_string(&chain).unwrap();
+    site.pebble.revoke(site.edge.dir.path(), &first).await;
+    // Some hours later it is asked again, and then it says so.
+    site.restart(|history| {
+        history["suggestion"] = json!(null);
+        history["issued"] = json!(null);
+    })
+    .await;
+    while std::fs::read_to_string(&chain).unwrap() == first {
+        tokio::task::yield_now().await;
+    }
+    site.edge.until(|status| one(status).is_some_and(|c| c.problem.is_none() && c.not_after.is_some())).await;
+    assert_eq!(site.ask("a.test").await.1, 200);
+    // The new one is good, and stays.
+    let second = std::fs::read_to_string(&chain).unwrap();
+    site.restart(|history| history["suggestion"] = json!(null)).await;
+    let text = || std::fs::read_to_string(chain.with_extension("json")).unwrap();
+    while !text().contains("window") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(std::fs::read_to_string(&chain).unwrap(), second);
 }
 
 #[tokio::test]

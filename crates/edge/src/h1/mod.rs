@@ -389,7 +389,7 @@ impl<'w, C: Client> Connection<'w, C> {
         if protocol == Some(Upgrade::WebSocket) {
             tunnel.watch_websocket();
         }
-        tunnel.run(&self.deadline, tunnel::UPGRADED_IDLE).await;
+        tunnel.run(&self.worker.shared, &self.deadline, tunnel::UPGRADED_IDLE).await;
         drop((in_flight, admission));
     }
 }

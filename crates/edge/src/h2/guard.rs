@@ -16,6 +16,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const MOST_SAVED: u64 = 2_000;
 /// Frames of idle talk a client may send for good, a second.
 const PER_SECOND: u64 = 200;
+/// Bytes of answers for each WINDOW_UPDATE that is no idle talk. Whoever confirms every frame does so twice, for the stream
+/// and for the connection, and the smallest frame of a stream of events has some forty bytes.
+const PER_UPDATE: u64 = 16;
+/// Bytes that are taken of a connection before others have their turn: two frames' worth of an upload, but thousands of
+/// frames that cost their sender nothing.
+const TURN: usize = 32 * 1024;
 
 /// A connection under watch.
 pub(super) struct Guarded<C> {
@@ -23,11 +29,14 @@ pub(super) struct Guarded<C> {
     /// What had arrived before.
     early: Option<Buf>,
     frames: Frames,
+    /// Bytes taken since others had their turn.
+    taken: usize,
 }
 
 impl<C> Guarded<C> {
     pub(super) fn new(stream: C, early: Option<Buf>) -> Self {
-        Self { stream, early: early.filter(|buf| !buf.is_empty()), frames: Frames::new(clock::now()) }
+        let early = early.filter(|buf| !buf.is_empty());
+        Self { stream, early, frames: Frames::new(clock::now()), taken: 0 }
     }
 }
 
@@ -39,6 +48,8 @@ struct Frames {
     header_len: usize,
     saved: u64,
     since: Millis,
+    /// Bytes of answers that no WINDOW_UPDATE has been for yet.
+    sent: u64,
 }
 
 impl Frames {
@@ -47,7 +58,7 @@ impl Frames {
 
     fn new(now: Millis) -> Self {
         let header = [0; Self::HEADER];
-        Self { skip: PREFACE.len(), header, header_len: 0, saved: MOST_SAVED, since: now }
+        Self { skip: PREFACE.len(), header, header_len: 0, saved: MOST_SAVED, since: now, sent: 0 }
     }
 
     /// Takes in what was read; false when it is too much idle talk.
@@ -67,12 +78,20 @@ impl Frames {
                 self.header_len = 0;
                 let [high, middle, low, kind, flags, ..] = self.header;
                 self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-                if is_idle_talk(kind, flags, self.skip) && !self.spend(now) {
+                let is_paid = kind == WINDOW_UPDATE && self.pay();
+                if !is_paid && is_idle_talk(kind, flags, self.skip) && !self.spend(now) {
                     return false;
                 }
             }
         }
         true
+    }
+
+    /// Takes a WINDOW_UPDATE for one that follows from an answer.
+    fn pay(&mut self) -> bool {
+        let left = self.sent.checked_sub(PER_UPDATE);
+        self.sent = left.unwrap_or(self.sent);
+        left.is_some()
     }
 
     fn spend(&mut self, now: Millis) -> bool {
@@ -87,22 +106,23 @@ impl Frames {
     }
 }
 
-/// Whether a frame asks for nothing: DATA and CONTINUATION without content, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY and
-/// whatever is unknown (RFC 9113, 6). Opening streams and giving room to answers is what clients are there for, and
-/// acknowledging is asked of them.
+const WINDOW_UPDATE: u8 = 8;
+
+/// Whether a frame asks for nothing: DATA and CONTINUATION without content, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY,
+/// WINDOW_UPDATE and whatever is unknown (RFC 9113, 6). Opening streams is what clients are there for, and acknowledging is
+/// asked of them.
 fn is_idle_talk(kind: u8, flags: u8, length: usize) -> bool {
     const DATA: u8 = 0;
     const HEADERS: u8 = 1;
     const SETTINGS: u8 = 4;
     const PING: u8 = 6;
-    const WINDOW_UPDATE: u8 = 8;
     const CONTINUATION: u8 = 9;
     /// END_STREAM of DATA, ACK of SETTINGS and PING.
     const FIRST_FLAG: u8 = 1;
     match kind {
         DATA => length == 0 && flags & FIRST_FLAG == 0,
         CONTINUATION => length == 0,
-        HEADERS | WINDOW_UPDATE => false,
+        HEADERS => false,
         SETTINGS | PING => flags & FIRST_FLAG == 0,
         _ => true,
     }
@@ -115,6 +135,11 @@ impl<C: Client> AsyncRead for Guarded<C> {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.taken >= TURN {
+            this.taken = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = into.filled().len();
         if let Some(early) = &mut this.early {
             let count = early.filled().len().min(into.remaining());
@@ -124,8 +149,13 @@ impl<C: Client> AsyncRead for Guarded<C> {
                 this.early = None;
             }
         } else {
-            ready!(Pin::new(&mut this.stream).poll_read(cx, into))?;
+            let read = Pin::new(&mut this.stream).poll_read(cx, into);
+            if read.is_pending() {
+                this.taken = 0;
+            }
+            ready!(read)?;
         }
+        this.taken += into.filled().len() - before;
         match this.frames.follow(&into.filled()[before..], clock::now()) {
             true => Poll::Ready(Ok(())),
             false => Poll::Ready(Err(io::Error::other("too many frames that ask for nothing"))),
@@ -135,7 +165,9 @@ impl<C: Client> AsyncRead for Guarded<C> {
 
 impl<C: Client> AsyncWrite for Guarded<C> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.frames.sent += written as u64;
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -151,7 +183,9 @@ impl<C: Client> AsyncWrite for Guarded<C> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, parts))?;
+        self.frames.sent += written as u64;
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -186,17 +220,17 @@ mod tests {
     #[test]
     fn idle_talk_is_bounded_however_it_arrives() {
         for step in [1, 5, 100] {
-            for idle in [frame(4, 0, 6), frame(6, 0, 8), frame(2, 0, 5), frame(0, 0, 0), frame(99, 0, 30)] {
+            for idle in [
+                frame(4, 0, 6),
+                frame(6, 0, 8),
+                frame(8, 0, 4),
+                frame(2, 0, 5),
+                frame(0, 0, 0),
+                frame(99, 0, 30),
+            ] {
                 assert_eq!(followed(&idle, step), MOST_SAVED, "{idle:?}");
             }
-            for asked in [
-                frame(0, 0, 1),
-                frame(0, 1, 0),
-                frame(1, 4, 9),
-                frame(8, 0, 4),
-                frame(4, 1, 0),
-                frame(6, 1, 8),
-            ] {
+            for asked in [frame(0, 0, 1), frame(0, 1, 0), frame(1, 4, 9), frame(4, 1, 0), frame(6, 1, 8)] {
                 assert_eq!(followed(&asked, step), u64::MAX, "{asked:?}");
             }
         }
@@ -207,5 +241,46 @@ mod tests {
         let mut frames = Frames::new(0);
         assert!(frames.follow(PREFACE, 0));
         assert!((1..20_000).all(|turn| frames.follow(&frame(6, 0, 8), turn * 10)));
+    }
+
+    #[test]
+    fn room_for_answers_is_no_idle_talk() {
+        let mut frames = Frames::new(0);
+        assert!(frames.follow(PREFACE, 0));
+        // Forty bytes at a time, each confirmed for its stream and for the connection.
+        for _ in 0..10 * MOST_SAVED {
+            frames.sent += 40;
+            assert!(frames.follow(&[frame(8, 0, 4), frame(8, 0, 4)].concat(), 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn one_connection_does_not_hold_up_the_others() {
+        use std::future::poll_fn;
+        use tokio::io::AsyncWriteExt;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut guarded = Guarded::new(listener.accept().await.unwrap().0, None);
+        let upload: Vec<u8> = (0..64).flat_map(|_| frame(0, 0, 200)).collect();
+        let bytes = [PREFACE, &upload.repeat(10)].concat();
+        client.write_all(&bytes).await.unwrap();
+        // All of it is there, and yet it takes several turns.
+        let (mut left, mut turns, mut piece) = (bytes.len(), 0, [0; 4096]);
+        poll_fn(|cx| {
+            let mut in_turn = 0;
+            while left > 0 {
+                let mut into = ReadBuf::new(&mut piece);
+                if Pin::new(&mut guarded).poll_read(cx, &mut into).map(Result::unwrap).is_pending() {
+                    turns += 1;
+                    return Poll::Pending;
+                }
+                in_turn += into.filled().len();
+                left -= into.filled().len();
+                assert!(in_turn <= TURN + 4096, "{in_turn} bytes in one turn");
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert!(turns >= bytes.len() / TURN - 1, "{turns}");
     }
 }

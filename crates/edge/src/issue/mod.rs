@@ -18,6 +18,7 @@ use https::{HttpError, Https};
 use mainstay_model::{Issuer, ManagedCertificate};
 use std::error::Error as StdError;
 use std::fmt::Write;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -54,9 +55,11 @@ pub(super) struct Issued {
     key: String,
 }
 
-/// Gets and renews what is to be had, for ever.
+/// Gets and renews what is to be had, until the edge ends: from then on that is the business of the one that takes over,
+/// and two at the same files would order everything twice.
 pub(crate) async fn keep(shared: Arc<Shared>) {
-    loop {
+    let mut ending = pin!(shared.ending());
+    while shared.ends_at().is_none() {
         let changed = shared.tls.managed.changed();
         let (jobs, wait) = shared.tls.managed.take_due(unix_time());
         for job in jobs {
@@ -68,6 +71,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
         }
         tokio::select! {
             () = changed => {}
+            () = &mut ending => {}
             () = tokio::time::sleep(Duration::from_secs(wait).min(LOOK_AGAIN)) => {}
         }
     }
@@ -142,4 +146,21 @@ pub(crate) fn fingerprint(texts: &[&str]) -> String {
 
 pub(crate) fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::tls::Tls;
+
+    #[tokio::test]
+    async fn an_edge_that_ends_leaves_certificates_to_the_next_one() {
+        let shared = Arc::new(Shared::new(1, Tls::new().unwrap()));
+        let end = async {
+            tokio::task::yield_now().await;
+            shared.end_at(clock::now() + 3_600_000);
+        };
+        tokio::join!(keep(shared.clone()), end);
+    }
 }

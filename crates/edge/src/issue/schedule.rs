@@ -21,6 +21,11 @@ const LONGEST_URGENT_WAIT: Seconds = HOUR;
 const URGENT: Seconds = 2 * DAY;
 /// An authority that says "later" is believed this far.
 const LONGEST_RETRY_AFTER: Seconds = DAY;
+/// After a success nothing is ordered for so long, or for a sixth of the certificate's life: where its end seems near at once,
+/// the clock is wrong, and no number of certificates would mend that. Let's Encrypt issues five a week for the same names.
+const SOONEST: Seconds = DAY;
+/// The same where the authority itself wants it replaced, which may be because it has just been revoked.
+const SOONEST_SUGGESTED: Seconds = HOUR;
 /// Nothing is waited for longer than this without another look: the clock may have been set.
 const LONGEST_SLEEP: Seconds = 12 * HOUR;
 
@@ -65,6 +70,8 @@ pub(crate) struct Known {
     /// Whether it is worth asking for one.
     pub(crate) can_suggest: bool,
     pub(crate) failures: Failures,
+    /// When the certificate at hand was got, by this machine's clock; none when nobody remembers.
+    pub(crate) issued: Option<Seconds>,
 }
 
 /// What is to be done now.
@@ -80,12 +87,16 @@ pub(crate) enum Next {
 pub(crate) fn next(known: &Known, now: Seconds, chance: f64) -> Next {
     let due_in = known.held.map_or(0, |held| renewal(held, known.suggestion, chance).saturating_sub(now));
     if due_in == 0 {
-        return match pause(known, chance) {
+        let after_failure = match pause(known, chance) {
+            0 => 0,
+            pause => remaining(known.failures.last, pause, now),
+        };
+        let after_success = known.held.zip(known.issued);
+        let after_success =
+            after_success.map_or(0, |(held, at)| remaining(at, soonest(held, known.suggestion), now));
+        return match after_failure.max(after_success) {
             0 => Next::Order,
-            pause => match remaining(known.failures.last, pause, now) {
-                0 => Next::Order,
-                left => Next::Wait(left.min(LONGEST_SLEEP)),
-            },
+            left => Next::Wait(left.min(LONGEST_SLEEP)),
         };
     }
     if !known.can_suggest {
@@ -107,6 +118,13 @@ fn renewal(held: Life, suggestion: Option<Suggestion>, chance: f64) -> Seconds {
         None => held.from + held.length() * 2 / 3 - held.length() / 20 + part(held.length() / 10, chance),
     };
     chosen.min(latest)
+}
+
+/// How long nothing is ordered after a success.
+fn soonest(held: Life, suggestion: Option<Suggestion>) -> Seconds {
+    let is_suggested = suggestion.is_some_and(|s| s.window.is_some());
+    let shortest = if is_suggested { SOONEST_SUGGESTED } else { SOONEST };
+    shortest.min(held.length() / 6)
 }
 
 /// How long nothing is tried after the last failure.
@@ -150,6 +168,10 @@ mod tests {
         known: Known,
         now: Seconds,
         chance: f64,
+        /// How far the clock is ahead of the authority's.
+        ahead: i64,
+        /// The window that the authority always has an answer of.
+        says: Option<(Seconds, Seconds)>,
         /// Times at which something was ordered, and whether it was had.
         orders: Vec<(Seconds, bool)>,
         asked: usize,
@@ -157,8 +179,15 @@ mod tests {
 
     impl Scene {
         fn new(held: Option<Life>) -> Self {
-            let known = Known { held, suggestion: None, can_suggest: false, failures: Failures::default() };
-            Self { known, now: START, chance: 0.5, orders: Vec::new(), asked: 0 }
+            let failures = Failures::default();
+            let known = Known { held, suggestion: None, can_suggest: false, failures, issued: None };
+            Self { known, now: START, chance: 0.5, ahead: 0, says: None, orders: Vec::new(), asked: 0 }
+        }
+
+        /// Sets the clock so far ahead of the authority's, or behind it.
+        fn set_clock(&mut self, ahead: i64) {
+            self.now = self.now.saturating_add_signed(ahead - self.ahead);
+            self.ahead = ahead;
         }
 
         /// Lives until `until` with an authority that is there when `is_up` says so.
@@ -169,7 +198,7 @@ mod tests {
                     Next::AskForSuggestion => {
                         self.asked += 1;
                         let before = self.known.suggestion.and_then(|s| s.window);
-                        let window = before.filter(|_| is_up(self.now));
+                        let window = self.says.or(before).filter(|_| is_up(self.now));
                         self.known.suggestion =
                             Some(Suggestion { window, asked: self.now, good_for: 6 * HOUR });
                     }
@@ -181,10 +210,11 @@ mod tests {
 
         fn order(&mut self, had: bool) {
             self.orders.push((self.now, had));
-            let Known { held, suggestion, failures, can_suggest: _ } = &mut self.known;
+            let Known { held, suggestion, failures, can_suggest: _, issued } = &mut self.known;
             if had {
-                *held = Some(Life { from: self.now, to: self.now + LIFE });
-                (*failures, *suggestion) = (Failures::default(), None);
+                let from = self.now.saturating_add_signed(-self.ahead);
+                *held = Some(Life { from, to: from + LIFE });
+                (*failures, *suggestion, *issued) = (Failures::default(), None, Some(self.now));
             } else {
                 *failures = Failures { count: failures.count + 1, last: self.now, retry_after: None };
             }
@@ -289,7 +319,72 @@ mod tests {
         assert_eq!((scene.orders[0].0 - START) / DAY, 75);
     }
 
+    #[test]
+    fn a_clock_that_stays_ahead_orders_once_a_day_at_most() {
+        let mut scene = Scene::new(fresh());
+        scene.live(START + DAY, |_| true);
+        scene.set_clock((400 * DAY).cast_signed());
+        scene.live(scene.now + 7 * DAY, |_| true);
+        assert!((1..=8).contains(&scene.orders.len()), "{} orders in a week", scene.orders.len());
+        scene.set_clock(0);
+        let before = scene.orders.len();
+        scene.live(scene.now + 30 * DAY, |_| true);
+        assert_eq!(scene.orders.len(), before, "the last one is good");
+    }
+
+    #[test]
+    fn what_is_revoked_is_replaced_as_soon_as_the_authority_says_so() {
+        let mut scene = Scene::new(fresh());
+        scene.known.can_suggest = true;
+        scene.says = Some((START + 60 * DAY, START + 61 * DAY));
+        scene.live(START + 20 * DAY, |_| true);
+        assert_eq!(scene.orders, []);
+        // It is revoked while the authority's directory is down for a day.
+        let revoked = scene.now;
+        scene.says = Some((revoked - HOUR, revoked));
+        scene.live(revoked + 2 * DAY, |now| now > revoked + DAY);
+        let (at, had) = scene.orders[0];
+        assert!(had && at <= revoked + DAY + 6 * HOUR, "{}", at - revoked);
+    }
+
+    #[test]
+    fn an_authority_that_is_never_content_is_obeyed_once_an_hour() {
+        let mut scene = Scene::new(fresh());
+        scene.known.can_suggest = true;
+        scene.says = Some((1, 2));
+        scene.live(START + 2 * DAY, |_| true);
+        assert!((40..=49).contains(&scene.orders.len()), "{} orders in two days", scene.orders.len());
+    }
+
     proptest! {
+        #[test]
+        fn a_clock_that_jumps_to_and_fro_costs_little_and_is_got_over(
+            jumps in proptest::collection::vec((1_u64..500, -400_i64..400), 1..30),
+            down in 0_u64..40,
+        ) {
+            let mut scene = Scene::new(fresh());
+            // The authority is away for a week of its own time, whatever the clock says here.
+            let is_up = |now: Seconds, ahead: i64| {
+                let day = now.saturating_add_signed(-ahead).saturating_sub(START) / DAY;
+                !(down..down + 7).contains(&day)
+            };
+            for (hours, days) in &jumps {
+                scene.set_clock(days * DAY.cast_signed());
+                let ahead = scene.ahead;
+                scene.live(scene.now + hours * HOUR, |now| is_up(now, ahead));
+            }
+            scene.set_clock(0);
+            scene.live(scene.now + 8 * DAY, |now| is_up(now, 0));
+            let held = scene.known.held.unwrap();
+            prop_assert!(held.from <= scene.now && scene.now < held.to, "{held:?} at {}", scene.now);
+            // With every jump back, what was waited for may be over.
+            let passed = (scene.now - START) / DAY;
+            let had = scene.orders.iter().filter(|(_, had)| *had).count();
+            prop_assert!(had <= jumps.len() + passed as usize + 1, "{had} orders in {passed} days");
+            let failed = scene.orders.len() - had;
+            prop_assert!(failed <= 8 * 24 + 6 * jumps.len(), "{failed} attempts while it was away");
+        }
+
         #[test]
         fn it_is_renewed_in_its_last_third_and_before_its_last_sixth(chance in 0.0..1.0_f64, days in 1_u64..400) {
             let life = days * DAY;
@@ -302,6 +397,7 @@ mod tests {
             held in proptest::option::of((0_u64..4_000_000_000, 0_u64..4_000_000_000)),
             count in 0_u32..40, last in 0_u64..4_000_000_000, retry_after in proptest::option::of(0_u64..u64::MAX),
             window in proptest::option::of((0_u64..4_000_000_000, 0_u64..4_000_000_000)),
+            issued in proptest::option::of(0_u64..4_000_000_000),
             asked in 0_u64..4_000_000_000, good_for in 0_u64..u64::MAX, now in 0_u64..4_000_000_000, chance in 0.0..1.0_f64,
         ) {
             let known = Known {
@@ -309,6 +405,7 @@ mod tests {
                 suggestion: Some(Suggestion { window, asked, good_for }),
                 can_suggest: true,
                 failures: Failures { count, last, retry_after },
+                issued,
             };
             if let Next::Wait(seconds) = next(&known, now, chance) {
                 prop_assert!((1..=DAY).contains(&seconds), "{seconds}");

@@ -55,6 +55,9 @@ struct Entry {
 struct History {
     failures: Failures,
     suggestion: Option<Suggestion>,
+    /// When the certificate at hand was got.
+    #[serde(default)]
+    issued: Option<Seconds>,
 }
 
 /// Something to be done about a certificate.
@@ -277,10 +280,10 @@ impl Entry {
     }
 
     fn next(&self, now: Seconds) -> Next {
-        let History { failures, suggestion } = self.history;
+        let History { failures, suggestion, issued } = self.history;
         let held = self.held.as_ref().map(Certificate::life);
         let can_suggest = matches!(self.wanted.issuer, Issuer::Acme(_));
-        schedule::next(&Known { held, suggestion, can_suggest, failures }, now, self.chance())
+        schedule::next(&Known { held, suggestion, can_suggest, failures, issued }, now, self.chance())
     }
 
     /// The same for a certificate's whole life, and another for the next.
@@ -308,7 +311,7 @@ impl Entry {
             Done::Issued { certificate, .. } => {
                 tracing::info!(names = self.wanted.names.join(", "), "a new certificate is served");
                 self.held = Some(certificate);
-                self.history = History::default();
+                self.history = History { issued: Some(now), ..History::default() };
                 self.problem = None;
             }
             Done::Suggested(suggestion) => self.history.suggestion = Some(suggestion),

@@ -7,6 +7,7 @@
 
 pub mod cases;
 pub mod hyper;
+pub mod load;
 pub mod pebble;
 pub mod server;
 pub mod tls;
@@ -417,7 +418,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Message { head: self.try_head().await.expect("a response"), body: Vec::new() }
     }
 
-    async fn body(&mut self, head: String, is_response: bool) -> Option<Message> {
+    pub async fn body(&mut self, head: String, is_response: bool) -> Option<Message> {
         let mut message = Message { head, body: Vec::new() };
         if message.value("transfer-encoding") == Some("chunked") {
             message.body = self.chunks().await?;

@@ -3,11 +3,23 @@
 //! `testkit/env/setup` installs both.
 
 use super::tls::Authority;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use instant_acme::{Account, BodyWrapper, BytesResponse, HttpClient, RevocationRequest};
 use mainstay_model::{Acme, CertificateFiles};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::json;
+use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::Stdio;
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,7 +31,22 @@ pub struct Ports {
     pub https: u16,
 }
 
+/// What an authority makes one put up with.
+#[derive(Debug, Clone, Copy)]
+pub struct Weather {
+    /// Nonces that it refuses, of a hundred.
+    pub bad_nonces: u8,
+    /// Seconds that it may take to look at a proof.
+    pub longest_look: Option<u8>,
+    /// Proofs that it remembers, of a hundred.
+    pub reused: u8,
+}
+
+/// As it is most of the time.
+pub const FAIR: Weather = Weather { bad_nonces: 30, longest_look: None, reused: 50 };
+
 pub struct Pebble {
+    weather: Weather,
     pub dir: TempDir,
     directory: u16,
     management: u16,
@@ -42,8 +69,8 @@ fn quiet(program: &str) -> Command {
 }
 
 impl Pebble {
-    /// Starts it. Of a hundred nonces it refuses thirty; `more` is added to its settings.
-    pub async fn start(ports: &Ports, more: serde_json::Value) -> Self {
+    /// Starts it; `more` is added to its settings.
+    pub async fn start(ports: &Ports, more: serde_json::Value, weather: Weather) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let own = Authority::new();
         let files = own.issue(dir.path(), "pebble", &["localhost"]);
@@ -66,8 +93,18 @@ impl Pebble {
             .spawn()
             .expect("pebble-challtestsrv is on the path: see testkit/env/setup");
         reachable(names, &mut name_server).await;
-        let mut this =
-            Self { dir, directory, management, names, own, files, config, pebble: None, _names: name_server };
+        let mut this = Self {
+            weather,
+            dir,
+            directory,
+            management,
+            names,
+            own,
+            files,
+            config,
+            pebble: None,
+            _names: name_server,
+        };
         std::fs::write(this.dir.path().join("dns"), dns.to_string()).unwrap();
         this.come_up().await;
         this
@@ -76,17 +113,36 @@ impl Pebble {
     /// Starts it, when it was down. It remembers nothing.
     pub async fn come_up(&mut self) {
         let dns = std::fs::read_to_string(self.dir.path().join("dns")).unwrap();
-        let pebble = quiet("pebble")
-            .arg("-config")
-            .arg(&self.config)
-            .args(["-dnsserver", &format!("127.0.0.1:{dns}")])
-            .env("PEBBLE_VA_NOSLEEP", "1")
-            .env("PEBBLE_WFE_NONCEREJECT", "30")
-            .spawn();
-        let mut pebble = pebble.expect("pebble is on the path: see testkit/env/setup");
+        let Weather { bad_nonces, longest_look, reused } = self.weather;
+        let mut pebble = quiet("pebble");
+        pebble.arg("-config").arg(&self.config).args(["-dnsserver", &format!("127.0.0.1:{dns}")]);
+        pebble.env("PEBBLE_WFE_NONCEREJECT", bad_nonces.to_string());
+        pebble.env("PEBBLE_AUTHZREUSE", reused.to_string());
+        match longest_look {
+            None => pebble.env("PEBBLE_VA_NOSLEEP", "1"),
+            Some(seconds) => pebble.env("PEBBLE_VA_SLEEPTIME", seconds.to_string()),
+        };
+        let mut pebble = pebble.spawn().expect("pebble is on the path: see testkit/env/setup");
         reachable(self.directory, &mut pebble).await;
         reachable(self.management, &mut pebble).await;
         self.pebble = Some(pebble);
+    }
+
+    /// Revokes the first certificate of `chain`, as the account that the edge in `dir` has.
+    pub async fn revoke(&self, dir: &Path, chain: &str) {
+        let entries = std::fs::read_dir(dir.join("tls")).unwrap().map(|entry| entry.unwrap().path());
+        let is_account = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("account-");
+        let account = std::fs::read(entries.into_iter().find(is_account).unwrap()).unwrap();
+        let certificate = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
+        let config = self.own.client(&["http/1.1"], &[&rustls::version::TLS13]);
+        let address = SocketAddr::from(([127, 0, 0, 1], self.directory));
+        let builder = Account::builder_with_http(Box::new(Asker { config, address }));
+        let account = builder.from_credentials(serde_json::from_slice(&account).unwrap()).await.unwrap();
+        let request = RevocationRequest { certificate: &certificate, reason: None };
+        // It may not like the nonce.
+        while let Err(error) = account.revoke(&request).await {
+            assert!(error.to_string().contains("badNonce"), "{error}");
+        }
     }
 
     pub async fn go_down(&mut self) {
@@ -134,6 +190,34 @@ impl Pebble {
 
     pub fn certificate(&self) -> &CertificateFiles {
         &self.files
+    }
+}
+
+/// Asks its directory for what an edge never does.
+struct Asker {
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+}
+
+impl HttpClient for Asker {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
+        let (config, address) = (self.config.clone(), self.address);
+        Box::pin(async move {
+            let stream = super::tls::connect(&config, address, "localhost").await.unwrap().stream;
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            let (mut parts, body) = request.into_parts();
+            parts.headers.insert("host", format!("localhost:{}", address.port()).parse().unwrap());
+            parts.uri = parts.uri.path().parse().unwrap();
+            let body = body.collect().await.unwrap().to_bytes();
+            let answer = sender.send_request(Request::from_parts(parts, Full::new(body))).await.unwrap();
+            let (parts, body) = answer.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            Ok(BytesResponse::from(Response::from_parts(parts, Full::new(body))))
+        })
     }
 }
 

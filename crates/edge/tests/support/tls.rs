@@ -2,7 +2,7 @@
 
 use super::Client;
 use mainstay_model::CertificateFiles;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -48,6 +48,20 @@ impl Authority {
             std::fs::write(&fresh, text).unwrap();
             std::fs::rename(fresh, path).unwrap();
         }
+        files
+    }
+
+    /// The same by an authority of this one, whose certificate comes with it.
+    pub fn issue_through_another(&self, dir: &Path, file: &str, names: &[&str]) -> CertificateFiles {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.distinguished_name.push(DnType::CommonName, "another authority");
+        let chain = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let another = Self { issuer: Issuer::new(params, key), root: self.root.clone() };
+        let files = another.issue(dir, file, names);
+        let leaf = std::fs::read_to_string(&files.cert).unwrap();
+        std::fs::write(&files.cert, leaf + &chain).unwrap();
         files
     }
 

@@ -114,8 +114,8 @@ async fn serve_proxied(
 }
 
 /// Counts a connection of its worker until dropped.
-struct OpenConnection {
-    worker: Rc<Worker>,
+pub(crate) struct OpenConnection {
+    pub(crate) worker: Rc<Worker>,
     /// Whose connections are counted by its address too.
     client: Option<IpAddr>,
 }
@@ -123,7 +123,12 @@ struct OpenConnection {
 impl OpenConnection {
     /// Counts it, unless there are too many in all or of this client. Proxies bring many clients: those that are trusted,
     /// and those that say who the client is, may have any number.
-    fn admitted(worker: &Rc<Worker>, table: &Table, peer: IpAddr, address: SocketAddr) -> Option<Self> {
+    pub(crate) fn admitted(
+        worker: &Rc<Worker>,
+        table: &Table,
+        peer: IpAddr,
+        address: SocketAddr,
+    ) -> Option<Self> {
         let Clients { connections, per_client, .. } = table.clients;
         if connections != usize::MAX && worker.shared.connections.count() >= connections {
             return None;

@@ -28,6 +28,7 @@ mod files;
 pub mod fuzz;
 mod h1;
 mod h2;
+mod h3;
 mod headers;
 mod health;
 mod hold;

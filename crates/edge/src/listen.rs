@@ -55,6 +55,23 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<OwnedFd>> {
     Ok(sockets)
 }
 
+/// Binds a UDP socket at the port that HTTP/3 is spoken at.
+pub fn bind_datagrams(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(family, SocketType::DGRAM, flags, None)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    net::bind(&socket, &address).map_err(|error| explain(address, error))?;
+    Ok(socket)
+}
+
+/// Whether a socket is one of [`bind_datagrams`]. They travel with the others of their address.
+pub fn is_datagrams(socket: &OwnedFd) -> bool {
+    sockopt::socket_type(socket).is_ok_and(|kind| kind == SocketType::DGRAM)
+}
+
 fn open(address: SocketAddr, shared: bool) -> rustix::io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -111,6 +111,8 @@ pub(crate) struct Table {
     passthrough: Vec<(Option<SocketAddr>, HostPattern, usize)>,
     /// What connections of clients are held to.
     pub(crate) clients: Clients,
+    /// Line that tells clients of TLS listeners where HTTP/3 is spoken (RFC 7838, 3); empty where it is not.
+    pub(crate) elsewhere: Vec<u8>,
     /// Some site asks clients for certificates.
     pub(crate) asks_clients: bool,
     /// Has a page for hosts that no route has.
@@ -259,7 +261,13 @@ impl Registry {
         for listener in &model.listeners {
             let kind = match &listener.kind {
                 ListenerKind::Http => Kind::Http,
-                ListenerKind::Https => Kind::Https,
+                ListenerKind::Https { http3 } => {
+                    if *http3 && table.elsewhere.is_empty() {
+                        let port = listener.address.port();
+                        table.elsewhere = format!("Alt-Svc: h3=\":{port}\"; ma=86400\r\n").into_bytes();
+                    }
+                    Kind::Https
+                }
                 ListenerKind::Sni => Kind::Sni,
                 ListenerKind::Tcp { upstream } => {
                     Kind::Tcp(compile::find(&index, || format!("listener {}", listener.address), upstream)?)

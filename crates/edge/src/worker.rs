@@ -6,6 +6,7 @@ use crate::accept;
 use crate::access_log::{Batch, Draft};
 use crate::call::Connections;
 use crate::clock::{self, TICK};
+use crate::h3;
 use crate::pool::Pool;
 use crate::shared::Shared;
 use crate::table::Table;
@@ -13,7 +14,7 @@ use crate::tally::Tally;
 use crate::target::TargetState;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,6 +33,10 @@ const FULL_BATCH: usize = 64 * 1024;
 pub(crate) enum Order {
     /// Accept on this socket.
     Listen(SocketAddr, TcpListener),
+    /// Speak HTTP/3 on this socket.
+    Datagrams(SocketAddr, UdpSocket),
+    /// Speak it no longer.
+    Silence(SocketAddr),
     /// Accept what already waits on these addresses, then close them.
     Unlisten(SocketAddr),
     /// Say when everything begun under an older table shows in the in-flight counts, and let go of connections
@@ -169,6 +174,7 @@ pub(crate) fn run(
 }
 
 async fn obey(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let mut speaking: Vec<(SocketAddr, JoinHandle<()>)> = Vec::new();
     let mut open: Vec<(SocketAddr, JoinHandle<()>, Rc<tokio::net::TcpListener>)> = Vec::new();
     while let Some(order) = orders.recv().await {
         match order {
@@ -180,7 +186,15 @@ async fn obey(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) {
                 }
                 Err(error) => tracing::error!(%address, %error, "cannot listen"),
             },
+            Order::Datagrams(address, socket) => {
+                speaking.push((address, tokio::task::spawn_local(h3::run(worker.clone(), socket, address))));
+            }
+            Order::Silence(gone) => {
+                speaking.extract_if(.., |(address, _)| *address == gone).for_each(|(_, task)| task.abort());
+            }
             Order::Unlisten(gone) => {
+                // What is under way goes on until it is told to leave.
+                speaking.extract_if(.., |(address, _)| *address == gone).for_each(|(_, task)| task.abort());
                 let closing: Vec<_> = open.extract_if(.., |(address, ..)| *address == gone).collect();
                 for (_, accepting, socket) in closing {
                     accepting.abort();

@@ -159,6 +159,9 @@ pub struct EdgeSettings {
     /// `listen: { proxy_protocol: … }`: whether a load balancer says who the client is, on both.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub proxied: bool,
+    /// `listen: { http3: … }`: whether HTTP/3 is spoken beside HTTP/2, over UDP.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub http3: bool,
     /// `tls:`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,

@@ -59,7 +59,11 @@ pub enum ListenerKind {
     /// HTTP, by the routes of the table.
     Http,
     /// The same through TLS.
-    Https,
+    Https {
+        /// And over QUIC, at the UDP port of the same number.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        http3: bool,
+    },
     /// Bytes, to one upstream: a published port.
     Tcp { upstream: String },
     /// TLS, passed on as it comes by the name it asks for; see [`RouteTable::passthrough`].

@@ -22,7 +22,8 @@ pub(crate) fn add(view: &View<'_>, table: &mut RouteTable, serving: &Blueprint) 
         return;
     }
     let address = edge.https.unwrap_or_else(|| default_address(view.input.http));
-    table.listeners.push(Listener { address, kind: ListenerKind::Https, proxied: edge.proxied });
+    let kind = ListenerKind::Https { http3: edge.http3 && settings.is_some() };
+    table.listeners.push(Listener { address, kind, proxied: edge.proxied });
     let Some(settings) = settings else { return };
     table.tls = certificates(settings, table);
     if settings.redirect {

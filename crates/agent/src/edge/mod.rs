@@ -7,10 +7,12 @@ mod keep;
 mod keys;
 mod parts;
 mod process;
+mod sockets;
 
 use self::keys::Keys;
 use self::parts::{Parts, merged, read_parts, write_parts};
 use self::process::Process;
+use self::sockets::{missing, speaks_http3};
 use crate::{Config, Error, crash};
 use mainstay_edge::control::Client;
 use mainstay_edge::{User, listen};
@@ -213,10 +215,11 @@ impl Edge {
         let table = self.table_of(wanted);
         let mut fresh = Vec::new();
         for listener in &table.listeners {
-            if !link.sockets.contains_key(&listener.address) {
-                let sockets = listen::bind(listener.address, self.workers);
-                fresh
-                    .push((listener.address, sockets.map_err(|error| port_error(listener.address, &error))?));
+            let held = link.sockets.get(&listener.address).map_or(&[][..], |held| held);
+            let missing = missing(listener, held, self.workers);
+            let missing = missing.map_err(|error| port_error(listener.address, &error))?;
+            if !missing.is_empty() {
+                fresh.push((listener.address, missing));
             }
         }
         let Some(client) = link.client.as_mut() else { return Err(Error::Edge("it has gone".into())) };
@@ -224,9 +227,14 @@ impl Edge {
             link.client = None;
             return Err(Error::Edge(error.to_string()));
         }
-        link.sockets.extend(fresh);
-        let used: BTreeSet<_> = table.listeners.iter().map(|l| l.address).collect();
-        link.sockets.retain(|address, _| used.contains(address));
+        for (address, sockets) in fresh {
+            link.sockets.entry(address).or_default().extend(sockets);
+        }
+        link.sockets.retain(|address, held| {
+            let listener = table.listeners.iter().find(|listener| listener.address == *address);
+            held.retain(|socket| listener.is_some_and(speaks_http3) || !listen::is_datagrams(socket));
+            listener.is_some()
+        });
         Ok(())
     }
 

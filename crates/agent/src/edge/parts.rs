@@ -1,7 +1,7 @@
 //! What every stack wants of the edge, on disk and as one table.
 
 use crate::Error;
-use mainstay_model::table::RouteTable;
+use mainstay_model::table::{ListenerKind, RouteTable};
 use mainstay_model::{CertificateFiles, StackName, TableTls};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -31,8 +31,17 @@ pub(super) fn merged(parts: &Parts) -> RouteTable {
     let mut table = RouteTable { version: parts.version, ..RouteTable::default() };
     let mut seen = BTreeSet::new();
     for part in parts.stacks.values() {
-        let fresh = part.listeners.iter().filter(|l| seen.insert(l.address));
-        table.listeners.extend(fresh.cloned());
+        for listener in &part.listeners {
+            if seen.insert(listener.address) {
+                table.listeners.push(listener.clone());
+            } else if listener.kind == (ListenerKind::Https { http3: true })
+                && let Some(same) = table.listeners.iter_mut().find(|l| l.address == listener.address)
+                && same.kind == (ListenerKind::Https { http3: false })
+            {
+                // What one stack asks for an address has, the others have too.
+                same.kind = listener.kind.clone();
+            }
+        }
         table.routes.extend(part.routes.iter().cloned());
         table.passthrough.extend(part.passthrough.iter().cloned());
         table.sites.extend(part.sites.clone());

@@ -76,8 +76,12 @@ static MAINTENANCE_RULES: Object = closed(&[&[
     key("retry_after", Kind::Duration),
 ]]);
 
-static LISTEN: Object =
-    closed(&[&[key("http", Kind::Loose), key("https", Kind::Loose), key("proxy_protocol", Kind::Flag)]]);
+static LISTEN: Object = closed(&[&[
+    key("http", Kind::Loose),
+    key("https", Kind::Loose),
+    key("proxy_protocol", Kind::Flag),
+    key("http3", Kind::Flag),
+]]);
 
 static TLS: Object = closed(&[
     CERTIFICATE,

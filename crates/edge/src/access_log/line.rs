@@ -21,7 +21,7 @@ pub(crate) struct Told<'b> {
     pub(crate) method: &'b str,
     pub(crate) host: &'b [u8],
     pub(crate) path_and_query: &'b [u8],
-    pub(crate) is_http10: bool,
+    pub(crate) protocol: &'static str,
     pub(crate) user_agent: Option<&'b [u8]>,
     pub(crate) referer: Option<&'b [u8]>,
     pub(crate) trace: &'b [u8],
@@ -60,7 +60,7 @@ impl Draft {
         out.extend_from_slice(b",\"uri\":\"");
         uri(log, told.path_and_query, |bytes| escape_json(out, bytes));
         out.push(b'"');
-        json_text(out, "protocol", if told.is_http10 { b"HTTP/1.0" } else { b"HTTP/1.1" });
+        json_text(out, "protocol", told.protocol.as_bytes());
         json_text(out, "route", told.route);
         for (name, value) in [("user_agent", told.user_agent), ("referer", told.referer)] {
             if let Some(value) = value {
@@ -77,7 +77,9 @@ impl Draft {
         let Self { log, front: out, back } = self;
         let _ = write!(out, "{} - - [{}] \"{} ", told.client, apache_time(), told.method);
         uri(log, told.path_and_query, |bytes| escape_combined(out, bytes));
-        out.extend_from_slice(if told.is_http10 { b" HTTP/1.0\"" } else { b" HTTP/1.1\"" });
+        out.push(b' ');
+        out.extend_from_slice(told.protocol.as_bytes());
+        out.push(b'"');
         for value in [told.referer, told.user_agent] {
             back.extend_from_slice(b" \"");
             escape_combined(back, value.unwrap_or(b"-"));
@@ -219,7 +221,7 @@ mod tests {
             method: "GET",
             host: b"a.example",
             path_and_query: b"/x?a=1&token=secret&b&SIG=z=z&sig",
-            is_http10: false,
+            protocol: "HTTP/1.1",
             user_agent: Some(b"agent"),
             referer: None,
             trace: b"0af7",

@@ -10,11 +10,11 @@ use crate::shared::Shared;
 use crate::table::{Table, TableError};
 use crate::worker::Order;
 use crate::{listen, metrics, persist, status};
-use mainstay_model::table::RouteTable;
+use mainstay_model::table::{Listener, ListenerKind, RouteTable};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -132,6 +132,7 @@ impl Control {
         let wanted = |address: &SocketAddr| model.listeners.iter().any(|l| l.address == *address);
         let gone: Vec<SocketAddr> = self.listeners.borrow().keys().filter(|a| !wanted(a)).copied().collect();
         self.unlisten(&gone);
+        self.silence(model);
     }
 
     /// Sockets for the addresses that are new in a table.
@@ -144,13 +145,19 @@ impl Control {
         let mut new = Listeners::new();
         for listener in &model.listeners {
             let address = listener.address;
-            if self.listeners.borrow().contains_key(&address) {
-                continue;
-            }
-            let sockets = match passed.remove(&address) {
-                Some(sockets) if !sockets.is_empty() => Ok(sockets),
-                _ => listen::bind(address, self.orders.len()),
+            let held =
+                self.listeners.borrow().get(&address).map(|held| held.iter().any(listen::is_datagrams));
+            let passed = passed.remove(&address).unwrap_or_default();
+            let (datagrams, streams): (Vec<_>, Vec<_>) = passed.into_iter().partition(listen::is_datagrams);
+            let mut sockets = match held {
+                Some(_) => Ok(Vec::new()),
+                None if streams.is_empty() => listen::bind(address, self.orders.len()),
+                None => Ok(streams),
             };
+            if speaks_http3(listener) && held != Some(true) {
+                let found = datagrams.into_iter().next().map_or_else(|| listen::bind_datagrams(address), Ok);
+                sockets = sockets.and_then(|sockets| Ok(sockets.into_iter().chain([found?]).collect()));
+            }
             match sockets {
                 Ok(sockets) => {
                     new.insert(address, sockets);
@@ -163,6 +170,21 @@ impl Control {
     }
 
     fn listen(&self, address: SocketAddr, sockets: Vec<OwnedFd>) {
+        let (datagrams, sockets): (Vec<_>, Vec<_>) = sockets.into_iter().partition(listen::is_datagrams);
+        for socket in &datagrams {
+            match socket.try_clone() {
+                Ok(copy) => drop(self.orders[0].send(Order::Datagrams(address, UdpSocket::from(copy)))),
+                Err(error) => tracing::error!(%address, %error, "cannot give a worker its socket"),
+            }
+        }
+        self.listen_for_streams(address, &sockets);
+        self.listeners.borrow_mut().entry(address).or_default().extend(sockets.into_iter().chain(datagrams));
+    }
+
+    fn listen_for_streams(&self, address: SocketAddr, sockets: &[OwnedFd]) {
+        if sockets.is_empty() {
+            return;
+        }
         // Fewer sockets than workers: then some sockets are served by several.
         for (index, worker) in self.orders.iter().enumerate() {
             let socket = &sockets[index % sockets.len()];
@@ -181,7 +203,17 @@ impl Control {
                 drop(worker.send(Order::Listen(address, TcpListener::from(copy))));
             }
         }
-        self.listeners.borrow_mut().insert(address, sockets);
+    }
+
+    /// Speaks HTTP/3 no longer where the table does not say so.
+    fn silence(&self, model: &RouteTable) {
+        for (address, held) in self.listeners.borrow_mut().iter_mut() {
+            let speaks = model.listeners.iter().any(|l| l.address == *address && speaks_http3(l));
+            if !speaks && held.iter().any(listen::is_datagrams) {
+                held.retain(|socket| !listen::is_datagrams(socket));
+                drop(self.orders[0].send(Order::Silence(*address)));
+            }
+        }
     }
 
     fn unlisten(&self, addresses: &[SocketAddr]) {
@@ -232,4 +264,8 @@ impl Control {
         self.unlisten(&all);
         self.settle().await;
     }
+}
+
+fn speaks_http3(listener: &Listener) -> bool {
+    matches!(listener.kind, ListenerKind::Https { http3: true })
 }

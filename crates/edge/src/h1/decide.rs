@@ -90,7 +90,8 @@ impl Asking<'_, '_> {
     fn begin_log(&self, route: &Route, routed: &Routed<'_>, admission: &mut Admission) -> Option<Trace> {
         let log = route.site.log.as_ref()?;
         let trace = Trace::of(self.request.values("traceparent").next());
-        let told = Told { tls: self.peer.tls, ..told(self.request, route, routed, self.facts, &trace) };
+        let told = told(self.request, route, routed, self.facts, &trace);
+        let told = Told { tls: self.peer.tls, protocol: self.peer.protocol.unwrap_or(told.protocol), ..told };
         admission.draft.get_or_insert_with(|| Draft::begin(log, &told));
         Some(trace)
     }
@@ -104,6 +105,9 @@ impl Asking<'_, '_> {
             && !maintenance.allow.iter().any(|network| network.contains(&client))
         {
             return Err(own::closed(maintenance, route, self.facts));
+        }
+        if self.peer.tls.is_some() && route.site.client_ca.is_none() {
+            fields.extend_from_slice(&self.table.elsewhere);
         }
         if let Some(rules) = &route.response {
             self.facts.coding = coding_for(rules, self.request);
@@ -209,7 +213,7 @@ fn told<'b>(
         method: request.method,
         host: request.host_value,
         path_and_query: request.target.path_and_query,
-        is_http10: facts.is_http10,
+        protocol: if facts.is_http10 { "HTTP/1.0" } else { "HTTP/1.1" },
         user_agent: request.values("user-agent").next(),
         referer: request.values("referer").next(),
         trace: trace.id(),

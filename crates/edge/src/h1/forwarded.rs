@@ -22,6 +22,8 @@ pub(crate) struct Peer {
     scheme: Scheme,
     /// The version of TLS, where the connection has any: `1.3`.
     pub(crate) tls: Option<&'static str>,
+    /// What is spoken, where that is not what the request's head says.
+    pub(crate) protocol: Option<&'static str>,
     /// The certificate it has shown.
     pub(crate) shown: Option<Shown>,
 }
@@ -31,7 +33,8 @@ impl Peer {
         // A socket that listens on [::] sees IPv4 clients as ::ffff:1.2.3.4.
         let ip: IpAddr = address.ip().to_canonical();
         let port = address.port();
-        Self { ip, address: ip.to_string().into(), port, local: None, scheme, tls: None, shown: None }
+        let address = ip.to_string().into();
+        Self { ip, address, port, local: None, scheme, tls: None, protocol: None, shown: None }
     }
 
     /// The scheme of a client's requests: what a trusted proxy says, else that of the connection.

@@ -18,8 +18,8 @@ use guard::Guarded;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
-#[cfg(fuzzing)]
 pub(crate) use request::read as read_head;
+pub(crate) use response::{Head as ResponseHead, read as read_response};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -54,6 +54,7 @@ const PREFACE_PATIENCE: Millis = 15_000;
 pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, mut stream: C, input: Option<Buf>, mut peer: Peer) {
     // Its streams have no socket to ask.
     peer.local = stream.socket().and_then(|socket| socket.local_addr().ok());
+    peer.protocol = Some("HTTP/2.0");
     let open = Rc::new(Open::new());
     open.deadline.arm(PREFACE_PATIENCE);
     let mut handshake = pin!(settings().handshake::<_, Bytes>(Guarded::new(stream, input)));

@@ -10,16 +10,16 @@ use std::mem::MaybeUninit;
 const MOST_FIELDS: usize = 160;
 
 /// A response head, understood.
-pub(super) struct Head {
-    pub(super) response: Response<()>,
+pub(crate) struct Head {
+    pub(crate) response: Response<()>,
     /// Bytes of the head; what follows it is the body's.
-    pub(super) length: usize,
+    pub(crate) length: usize,
     /// The protocol changes: what follows is no body and has no end yet.
-    pub(super) is_switch: bool,
+    pub(crate) is_switch: bool,
 }
 
 /// Reads a head that was written here; none when it is not one.
-pub(super) fn read(bytes: &[u8]) -> Option<Head> {
+pub(crate) fn read(bytes: &[u8]) -> Option<Head> {
     let mut storage = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let parsing = httparse::ParserConfig::default().parse_response_with_uninit_headers(

@@ -60,6 +60,8 @@ const ON_DEMAND_PATIENCE: Millis = 60_000;
 
 /// The name of HTTP/2 in ALPN (RFC 9113, 3.2).
 const HTTP2: &[u8] = b"h2";
+/// The same of HTTP/3 (RFC 9114, 3.1).
+const HTTP3: &[u8] = b"h3";
 
 /// What every TLS connection shares.
 #[derive(Debug)]
@@ -78,6 +80,8 @@ pub(crate) struct Tls {
     /// The same, where some site asks clients for certificates. Its sessions are not resumed: one from before would
     /// have none.
     asking: Arc<ServerConfig>,
+    /// For HTTP/3. Nobody is asked for a certificate there.
+    pub(crate) quic: Arc<ServerConfig>,
 }
 
 /// How handshakes ended.
@@ -121,6 +125,13 @@ impl Tls {
         asking.session_storage = Arc::new(NoServerSessionStorage {});
         asking.send_tls13_tickets = 0;
         config.ticketer = tickets.clone();
+        let mut quic = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_no_client_auth()
+            .with_cert_resolver(certificates.clone());
+        quic.alpn_protocols = vec![HTTP3.to_vec()];
+        quic.ticketer = tickets.clone();
+        quic.session_storage = Arc::new(NoServerSessionStorage {});
         // Tickets carry the session; a store of this process would not survive it.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Self {
@@ -135,6 +146,7 @@ impl Tls {
             tickets,
             config: Arc::new(config),
             asking: Arc::new(asking),
+            quic: Arc::new(quic),
         })
     }
 

@@ -42,7 +42,11 @@ impl Table {
     }
 
     pub fn https(mut self, address: SocketAddr) -> Self {
-        self.0.listeners.push(Listener { address, kind: ListenerKind::Https, proxied: false });
+        self.0.listeners.push(Listener {
+            address,
+            kind: ListenerKind::Https { http3: false },
+            proxied: false,
+        });
         self
     }
 
@@ -152,7 +156,7 @@ pub struct Edge {
     /// Its HTTP listener, on a port nobody else has.
     pub address: SocketAddr,
     pub dir: TempDir,
-    sockets: Vec<(SocketAddr, Vec<OwnedFd>)>,
+    pub sockets: Vec<(SocketAddr, Vec<OwnedFd>)>,
     thread: Option<JoinHandle<Result<(), Error>>>,
 }
 

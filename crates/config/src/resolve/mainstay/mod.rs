@@ -67,6 +67,7 @@ pub(super) fn edge(tree: &Node, reader: Reader<'_>, sink: &mut Sink) -> EdgeSett
         http: listen(edge, "http", &path, sink),
         https: listen(edge, "https", &path, sink),
         proxied: edge.get("listen").is_some_and(|listen| listen.get_flag("proxy_protocol")),
+        http3: edge.get("listen").is_some_and(|listen| listen.get_flag("http3")),
         tls: tls::tls(edge, reader.directory, &path, sink),
         routes: items
             .filter_map(|(i, node)| route::external(node, reader, &path.key("routes").index(i), sink))

@@ -6,6 +6,7 @@
 use crate::clock::Millis;
 use crate::shared::Shared;
 use crate::tally::{Fault, Tally};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,13 +14,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// finest, which a clock of milliseconds cannot tell apart.
 const BOUNDS: [Millis; 11] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 const CLASSES: usize = 5;
-const FAULTS: [(Fault, &str); 5] = [
-    (Fault::Connect, "connect"),
-    (Fault::Tls, "tls"),
-    (Fault::Timeout, "timeout"),
-    (Fault::Broken, "broken"),
-    (Fault::Nonsense, "nonsense"),
-];
 
 /// The counts of one route by one thread, on cache lines of its own.
 #[derive(Debug, Default)]
@@ -30,7 +24,7 @@ struct Counts {
     millis: AtomicU64,
     sent: AtomicU64,
     limited: AtomicU64,
-    faults: [AtomicU64; FAULTS.len()],
+    faults: [AtomicU64; Fault::ALL.len()],
 }
 
 /// The counts of one route.
@@ -67,7 +61,7 @@ impl RouteStats {
             add(&counts.limited, 1);
         }
         if let Some(fault) = tally.fault.get()
-            && let Some(place) = FAULTS.iter().position(|(known, _)| *known == fault)
+            && let Some(place) = Fault::ALL.iter().position(|known| *known == fault)
         {
             add(&counts.faults[place], 1);
         }
@@ -122,15 +116,17 @@ pub(crate) fn text(shared: &Shared) -> String {
         write_histogram(duration, route);
         bytes.line(labels, route.sum(|c| &c.sent), true);
         limited.line(labels, route.sum(|c| &c.limited), true);
-        for (place, (_, kind)) in FAULTS.iter().enumerate() {
+        for (place, kind) in Fault::ALL.map(Fault::name).into_iter().enumerate() {
             faults.line(&format!("{labels},kind=\"{kind}\""), route.sum(|c| &c.faults[place]), true);
         }
     });
+    // One instance may be reached at several ports, in several ways; a series must not stand here twice.
+    let mut instances = BTreeMap::<String, (u64, u64)>::new();
     shared.registry.visit(
         |target| {
-            let labels = format!("instance=\"{}\"", target.instance);
-            in_flight.line(&labels, target.in_flight(), false);
-            ejections.line(&labels, target.ejections.load(Ordering::Relaxed), true);
+            let (open, ejected) = instances.entry(target.instance.clone()).or_default();
+            *open += target.in_flight();
+            *ejected += target.ejections.load(Ordering::Relaxed);
         },
         |upstream| {
             let labels = format!("upstream=\"{}\"", upstream.key);
@@ -138,6 +134,10 @@ pub(crate) fn text(shared: &Shared) -> String {
             shed.line(&labels, upstream.shed.load(Ordering::Relaxed), true);
         },
     );
+    for (instance, (open, ejected)) in instances {
+        in_flight.line(&format!("instance=\"{instance}\""), open, false);
+        ejections.line(&format!("instance=\"{instance}\""), ejected, true);
+    }
     let own = of_process(shared);
     families.iter().chain(&own).map(|family| family.text.as_str()).collect()
 }

@@ -37,6 +37,22 @@ pub(crate) enum Fault {
     Nonsense,
 }
 
+impl Fault {
+    /// All there are.
+    pub(crate) const ALL: [Self; 5] = [Self::Connect, Self::Tls, Self::Timeout, Self::Broken, Self::Nonsense];
+
+    /// What it is called where people look.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Broken => "broken",
+            Self::Nonsense => "nonsense",
+        }
+    }
+}
+
 impl Tally {
     /// Forgets the request before and begins the next.
     pub(crate) fn begin(&self) {

@@ -395,6 +395,37 @@ async fn a_connection_that_is_silent_is_left_for_another() {
 }
 
 #[tokio::test]
+async fn clients_that_go_away_in_numbers_harm_nobody_else() {
+    const COUNT: usize = 500;
+    let (address, accepted) = answering(Builder::new(), |(_, mut respond): Asked| async move {
+        let mut answer = respond.send_response(Response::new(()), false).unwrap();
+        loop {
+            answer.reserve_capacity(1_000);
+            match poll_fn(|cx| answer.poll_capacity(cx)).await {
+                Some(Ok(room)) => drop(answer.send_data(vec![b'x'; room].into(), false)),
+                _ => return,
+            }
+        }
+    })
+    .await;
+    let mut edge = Edge::with(to(address)).await;
+    let sender = speak(&edge).await;
+    let (answer, _) = sender.clone().ready().await.unwrap().send_request(post("/"), true).unwrap();
+    let mut lasting = answer.await.unwrap().into_body();
+    for _ in 0..COUNT {
+        let mut client = edge.client().await;
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        client.until_contains("xxx").await;
+    }
+    edge.until(|status| status.in_flight.get("s/u.1") == Some(&1)).await;
+    for _ in 0..100 {
+        let piece = lasting.data().await.unwrap().unwrap();
+        lasting.flow_control().release_capacity(piece.len()).unwrap();
+    }
+    assert!(accepted.load(Ordering::SeqCst) <= WORKERS);
+}
+
+#[tokio::test]
 async fn nginx_is_asked_and_says_goodbye_when_it_likes() {
     let server = Server::nginx_listening(
         "http2",

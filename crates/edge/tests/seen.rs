@@ -84,7 +84,18 @@ async fn every_answer_is_one_line_of_json() {
     assert!(told.text().contains(&format!("traceparent: 00-{trace}-")), "{}", told.text());
     assert_eq!(find("/limited/", 429)["route"], "/limited/");
     assert!(find("/gone/", 503).get("instance").is_none());
-    assert_eq!(find("/broken/", 502)["instance"], "s/broken.1.1");
+    let broken = find("/broken/", 502);
+    assert_eq!((&broken["instance"], &broken["fault"]), (&"s/broken.1.1".into(), &"nonsense".into()));
+    assert!(first.get("fault").is_none());
+}
+
+#[tokio::test]
+async fn an_instance_with_several_ports_is_one_series() {
+    let [one, two] = [echo("one").await, echo("two").await];
+    let routes = table(1).route("*", "/", "s/a:1").target("s/a:1", "s/a.1", one);
+    let mut edge = Edge::with(routes.route("*", "/two/", "s/a:2").target("s/a:2", "s/a.1", two)).await;
+    let metrics = edge.control.metrics().await.unwrap();
+    assert_eq!(metrics.matches("in_flight{instance=\"s/a.1\"} 0\n").count(), 1, "{metrics}");
 }
 
 #[tokio::test]

@@ -123,6 +123,9 @@ impl Draft {
         if let Some(release) = target.and_then(|target| target.release) {
             let _ = write!(out, ",\"release\":{release}");
         }
+        if let Some(fault) = tally.fault.get() {
+            json_text(out, "fault", fault.name().as_bytes());
+        }
         let took = clock::precise().saturating_sub(tally.began.get());
         let _ = write!(out, ",\"total_ms\":{took}");
         let moments = [

@@ -169,6 +169,9 @@ impl Connection {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
+            // Frames of streams that clients have cancelled may still be on their way, any number over the days that a
+            // connection lives: an instance is no stranger to be guarded against.
+            .max_local_error_reset_streams(None)
             .max_header_list_size(LARGEST_HEAD);
         // It only writes the preface; what the server has to say about itself comes later.
         let (sender, connection) = builder.handshake(wire).await.map_err(io::Error::other)?;

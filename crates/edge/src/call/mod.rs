@@ -220,7 +220,10 @@ impl State {
             return Err(io::Error::other(error));
         }
         self.tries += 1;
-        self.taken.retire();
+        // One that only refused a stream may take the next; opening another for each would be a storm.
+        if !error.is_reset() {
+            self.taken.retire();
+        }
         let Way { connections, target, patience } = self.way.clone();
         self.receiving = Receiving::Again(Box::pin(async move {
             Ok(connections.obtain(&target, &Deadline::new(), patience).await?.0)

@@ -3,13 +3,12 @@
 //! Knows nothing about connections.
 
 use super::condition::{Conditions, Outcome, Version, weigh};
-use super::{Files, Found, INDEX, entry, kind, open, relative};
+use super::{Files, Found, INDEX, Root, entry, kind, relative};
 use crate::compress::{self, Compression, Encoder, Judged, Step};
 use mainstay_model::ContentCoding;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
 use std::time::SystemTime;
 
 /// Files up to this size are compressed as they are served; larger ones are served as they are, or from a compressed file
@@ -59,13 +58,17 @@ impl Files {
             return FileAnswer { status: 405, fields: Vec::new(), content: None };
         }
         let Some(path) = relative(asked.path) else { return not_found() };
-        match open(&self.root, &path) {
-            Ok(Found::File(file)) => self.file(asked, (&self.root, &path), file, compression),
+        match self.root.open(&path) {
+            Ok(Found::File(file, facts)) => {
+                self.file(asked, (&self.root, &path), (file, &facts), compression)
+            }
             Ok(Found::Directory) if !path.is_empty() && !path.ends_with('/') => redirect(asked.full_path),
             Ok(Found::Directory) => {
                 let index = format!("{path}{INDEX}");
-                match open(&self.root, &index) {
-                    Ok(Found::File(file)) => self.file(asked, (&self.root, &index), file, compression),
+                match self.root.open(&index) {
+                    Ok(Found::File(file, facts)) => {
+                        self.file(asked, (&self.root, &index), (file, &facts), compression)
+                    }
                     _ => self.missing(asked, &path, compression),
                 }
             }
@@ -81,16 +84,16 @@ impl Files {
             }
             _ => {}
         }
-        if let Some((root, file)) = self.of_other_releases(path) {
-            return self.file(asked, (&root, path), file, compression);
+        if let Some((root, file, facts)) = self.of_other_releases(path) {
+            return self.file(asked, (&root, path), (file, &facts), compression);
         }
         // What has an extension is a file that is missing: a page in its place would only hide that.
         if self.spa
             && asked.is_navigation
             && kind::extension(path).is_empty()
-            && let Ok(Found::File(file)) = open(&self.root, INDEX)
+            && let Ok(Found::File(file, facts)) = self.root.open(INDEX)
         {
-            return self.file(asked, (&self.root, INDEX), file, compression);
+            return self.file(asked, (&self.root, INDEX), (file, &facts), compression);
         }
         not_found()
     }
@@ -98,11 +101,10 @@ impl Files {
     fn file(
         &self,
         asked: &Asked<'_>,
-        (root, path): (&Path, &str),
-        mut file: File,
+        (root, path): (&Root, &str),
+        (mut file, facts): (File, &Metadata),
         compression: Option<&Compression>,
     ) -> FileAnswer {
-        let Ok(facts) = file.metadata() else { return not_found() };
         let length = facts.len();
         let takes_variables = path == INDEX || path == "config.js";
         if takes_variables && !self.env.is_empty() && length <= PAGE_AT_MOST {
@@ -122,10 +124,7 @@ impl Files {
             None => (tag, None),
         };
         let content = match chosen {
-            Some((_, Some(beside))) => {
-                let length = beside.metadata().map_or(0, |facts| facts.len());
-                Content::File(beside, 0..length)
-            }
+            Some((_, Some((beside, length)))) => Content::File(beside, 0..length),
             Some((coding, None)) => {
                 let mut plain = Vec::new();
                 match file.read_to_end(&mut plain).and_then(|_| encode(&plain, coding)) {
@@ -143,10 +142,10 @@ impl Files {
 /// Which coding the file is served in, and the file beside it that has it already.
 fn choose(
     asked: &Asked<'_>,
-    (root, path): (&Path, &str),
+    (root, path): (&Root, &str),
     length: u64,
     compression: Option<&Compression>,
-) -> Option<(ContentCoding, Option<File>)> {
+) -> Option<(ContentCoding, Option<(File, u64)>)> {
     let (compression, coding) = (compression?, asked.coding?);
     // A part of a compressed body is of no use to whoever wants a part of the file.
     if !suits(compression, path, length) || asked.conditions.range.is_some() {
@@ -157,8 +156,8 @@ fn choose(
         ContentCoding::Brotli => "br",
         ContentCoding::Gzip => "gz",
     };
-    match open(root, &format!("{path}.{suffix}")) {
-        Ok(Found::File(beside)) => Some((coding, Some(beside))),
+    match root.open(&format!("{path}.{suffix}")) {
+        Ok(Found::File(beside, facts)) => Some((coding, Some((beside, facts.len())))),
         _ => (length <= COMPRESS_AT_MOST).then_some((coding, None)),
     }
 }

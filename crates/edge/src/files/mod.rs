@@ -14,9 +14,11 @@ pub(crate) use condition::Conditions;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The page that is served for a directory.
 const INDEX: &str = "index.html";
@@ -24,16 +26,52 @@ const INDEX: &str = "index.html";
 /// The files of a route.
 #[derive(Debug)]
 pub(crate) struct Files {
-    root: Box<Path>,
+    root: Root,
     /// Where the copies of other releases are.
     others: Option<Box<Path>>,
     spa: bool,
     env: BTreeMap<String, String>,
 }
 
+/// A directory that files are served from.
+#[derive(Debug)]
+struct Root {
+    path: Box<Path>,
+    /// It, opened once: a release's copy stays as it is. A directory that builds go to is opened anew each time, as a build
+    /// may replace it.
+    opened: Option<OnceLock<OwnedFd>>,
+}
+
+impl Root {
+    fn copy(path: &Path) -> Self {
+        Self { path: path.into(), opened: Some(OnceLock::new()) }
+    }
+
+    fn live(path: &Path) -> Self {
+        Self { path: path.into(), opened: None }
+    }
+
+    fn directory(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(&*self.path, flags, Mode::empty())?)
+    }
+
+    /// What lies at a path beneath it.
+    fn open(&self, path: &str) -> io::Result<Found> {
+        let Some(once) = &self.opened else { return open(&self.directory()?, path) };
+        match once.get() {
+            Some(directory) => open(directory, path),
+            None => {
+                let directory = self.directory()?;
+                open(once.get_or_init(|| directory), path)
+            }
+        }
+    }
+}
+
 /// Something at a path.
 enum Found {
-    File(File),
+    File(File, Metadata),
     Directory,
 }
 
@@ -41,39 +79,35 @@ impl Files {
     pub(crate) fn new(settings: &mainstay_model::Files) -> Self {
         let mainstay_model::Files { root, snapshot, spa, env, service: _, keep: _ } = settings;
         let others = snapshot.as_deref().and_then(Path::parent).map(Into::into);
-        let root = snapshot.as_deref().unwrap_or(root).into();
+        let root = snapshot.as_deref().map_or_else(|| Root::live(root), Root::copy);
         Self { root, others, spa: *spa, env: env.clone() }
     }
 
     /// The file at a path that is named by a hash of what is in it, from a release that has it.
-    fn of_other_releases(&self, path: &str) -> Option<(PathBuf, File)> {
+    fn of_other_releases(&self, path: &str) -> Option<(Root, File, Metadata)> {
         let others = self.others.as_deref().filter(|_| kind::is_hashed(path))?;
         let roots = std::fs::read_dir(others).ok()?.flatten().map(|entry| entry.path());
         // What begins with a dot is still being copied.
         let is_whole =
             |root: &PathBuf| root.file_name().is_none_or(|name| name.as_encoded_bytes()[0] != b'.');
-        roots.filter(is_whole).find_map(|root| match open(&root, path) {
-            Ok(Found::File(file)) => Some((root, file)),
+        roots.filter(is_whole).map(|root| Root::live(&root)).find_map(|root| match root.open(path) {
+            Ok(Found::File(file, facts)) => Some((root, file, facts)),
             _ => None,
         })
     }
 }
 
-/// What lies at a path beneath a root.
-fn open(root: &Path, path: &str) -> io::Result<Found> {
-    // The root anew each time: a build replaces it.
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(root, flags, Mode::empty())?;
+fn open(root: &OwnedFd, path: &str) -> io::Result<Found> {
     let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     // Not blocking: what is no regular file, a pipe say, must not be waited for.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let path = if path.is_empty() { "." } else { path };
-    let file = File::from(rustix::fs::openat2(&root, path, flags, Mode::empty(), within)?);
-    let kind = file.metadata()?.file_type();
-    match () {
-        () if kind.is_file() => Ok(Found::File(file)),
-        () if kind.is_dir() => Ok(Found::Directory),
-        () => Err(io::ErrorKind::NotFound.into()),
+    let file = File::from(rustix::fs::openat2(root, path, flags, Mode::empty(), within)?);
+    let facts = file.metadata()?;
+    match facts.file_type() {
+        kind if kind.is_file() => Ok(Found::File(file, facts)),
+        kind if kind.is_dir() => Ok(Found::Directory),
+        _ => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
@@ -144,11 +178,13 @@ mod tests {
         std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", root.join("abs")).unwrap();
         std::os::unix::fs::symlink("a", root.join("in")).unwrap();
-        let open = |path: &str| open(&root, path);
-        assert!(matches!(open("a"), Ok(Found::File(_))) && matches!(open("in"), Ok(Found::File(_))));
-        assert!(matches!(open(""), Ok(Found::Directory)));
-        for outside in ["out", "abs", "../secret", "x"] {
-            assert!(open(outside).is_err(), "{outside}");
+        for root in [Root::live(&root), Root::copy(&root)] {
+            let open = |path: &str| root.open(path);
+            assert!(matches!(open("a"), Ok(Found::File(..))) && matches!(open("in"), Ok(Found::File(..))));
+            assert!(matches!(open(""), Ok(Found::Directory)));
+            for outside in ["out", "abs", "../secret", "x"] {
+                assert!(open(outside).is_err(), "{outside}");
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::field::write_number;
 use super::forward::CLIENT_WRITE_PATIENCE;
 use super::request::Facts;
 use super::{Connection, Next};
-use crate::buffer::Out;
+use crate::buffer::{Buf, Out, Use};
 use crate::client::Client;
 use crate::error_page;
 use crate::files::Content;
@@ -14,9 +14,6 @@ use crate::sink::{Coding, Piece, Sink};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-
-/// Read at once: as much as is written at once elsewhere.
-const PIECE: usize = 64 * 1024;
 
 /// An answer of the edge's own.
 pub(super) struct Sending<'s> {
@@ -75,10 +72,10 @@ impl<C: Client> Connection<'_, C> {
     /// False when the client has gone or a file turned out shorter than it was: what was promised cannot be kept.
     async fn send_file(&mut self, head: &mut Vec<u8>, file: &File, range: Range<u64>) -> bool {
         let mut at = range.start;
-        let length = usize::try_from(range.end - range.start).unwrap_or(PIECE).min(PIECE);
-        let mut piece = vec![0; length];
+        let mut buf = Buf::take(Use::Body);
         loop {
-            let most = usize::try_from(range.end - at).unwrap_or(PIECE).min(piece.len());
+            let piece = buf.spare();
+            let most = usize::try_from(range.end - at).unwrap_or(piece.len()).min(piece.len());
             let count = match file.read_at(&mut piece[..most], at) {
                 Ok(count) if count > 0 || most == 0 => count,
                 _ => return false,

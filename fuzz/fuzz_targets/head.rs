@@ -38,7 +38,8 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(theirs[1].target, "/next");
     }
     let client = hyper(&bytes[..taken.read + length]);
-    if let Some(client) = client.first() {
+    // Of trailers, which go no further, hyper takes fewer; what it does not take it does not read otherwise.
+    if let Some(client) = client.first().filter(|client| client.body.is_some()) {
         compare(client, first);
     }
 });

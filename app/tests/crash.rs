@@ -105,10 +105,11 @@ fn every_point_of_a_redeploy(first: u64, fails: bool) {
         let died = crash(&mut site, point, |site| site.up(wanted, beat));
         let after = Picture::of(&site, &site.settled_view());
         let release = after.release;
-        after.is_whole(&site, point);
-        after.kept_what_need_not_change(&before, &site, fails, point);
+        // What went wrong for clients explains what may have gone wrong since, such as a return to the release before.
         let failures = load.failures();
         assert!(failures.is_empty(), "point {point}: {} failed: {:?}", failures.len(), failures.first());
+        after.is_whole(&site, point);
+        after.kept_what_need_not_change(&before, &site, fails, point);
         let begun = release > before.release;
         assert!(begun || release == before.release, "point {point}: {release:?} after {:?}", before.release);
         assert!(!(begun && fails), "point {point}: a broken release serves");

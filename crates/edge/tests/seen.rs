@@ -47,7 +47,8 @@ async fn every_answer_is_one_line_of_json() {
         .route("*", "/gone/", "s/gone:80")
         .route("*", "/broken/", "s/broken:80")
         .target("s/app:80", "s/app.1.1", echo("app").await)
-        .target("s/broken:80", "s/broken.1.1", replying("nonsense\r\n\r\n", true).await)
+        // Closed at once, it could look broken off before its nonsense is read.
+        .target("s/broken:80", "s/broken.1.1", replying("nonsense\r\n\r\n", false).await)
         .empty_upstream("s/gone:80");
     routes.0.limits.insert("s/one".into(), Limit { kind: rate, key: LimitKey::Client, keys: 10 });
     let edge = Edge::with(logged(LogFormat::Json, &["token"], routes)).await;

@@ -93,11 +93,15 @@ def cpu_ns(pid):
 
 
 class Proxy:
+    # All that were started; whatever happens, they are ended.
+    started = []
+
     def __init__(self, name, command, port, core, log):
         self.name, self.port = name, port
         pinned = ["taskset", "-c", str(core), *map(str, command)]
         self.process = subprocess.Popen(pinned, stdout=log, stderr=log, start_new_session=True)
         self.pid = self.process.pid
+        Proxy.started.append(self)
         if port:
             wait_for(port, self.process, name)
 
@@ -117,6 +121,12 @@ def load(port, path, options, host=HOST, headers=()):
     if any(counted[kind] for kind in ("status", "connect", "read", "write", "timeout")):
         sys.exit(f"failed requests at port {port}: {counted}")
     return counted["requests"]
+
+
+def stop_all():
+    """Ends what was started, the last first."""
+    while Proxy.started:
+        Proxy.started.pop().stop()
 
 
 def add_options(parser):

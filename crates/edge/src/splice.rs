@@ -6,7 +6,7 @@
 use crate::clock::{Deadline, Millis};
 use crate::h1::BodyError;
 use crate::tally::Tally;
-use crate::transport::TransportError;
+use crate::transport::{self, TransportError};
 use rustix::fd::OwnedFd;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
@@ -130,24 +130,25 @@ impl Splicing<'_> {
         // does not wait for what is not.
         let found = poll_fn(|cx| Poll::Ready(pipe.poll_fill(self.from, left, cx))).await;
         if let Poll::Ready(found) = found {
-            left -= taken_in(found)?;
+            left -= taken_in(found.map_err(TransportError::Io))?;
         }
         self.write(head, begun, pipe.held > 0).await.map_err(BodyError::Sink)?;
         self.note(begun.len());
         loop {
             while pipe.held > 0 {
-                let count = self.patiently(self.write_patience, |cx| pipe.poll_drain(self.to, left > 0, cx));
+                let count = transport::patiently(self.deadline, self.write_patience, |cx| {
+                    pipe.poll_drain(self.to, left > 0, cx)
+                });
                 self.note(count.await.map_err(BodyError::Sink)?);
             }
             if left == 0 {
                 pipe.give_back();
                 return Ok(is_quiet(self.from));
             }
-            let count = self.patiently(self.read_patience, |cx| pipe.poll_fill(self.from, left, cx));
-            match count.await {
-                Ok(count) => left -= taken_in(Ok(count))?,
-                Err(error) => return Err(BodyError::Source(error)),
-            }
+            let count = transport::patiently(self.deadline, self.read_patience, |cx| {
+                pipe.poll_fill(self.from, left, cx)
+            });
+            left -= taken_in(count.await)?;
         }
     }
 
@@ -161,7 +162,7 @@ impl Splicing<'_> {
         let flags = if more { SendFlags::MORE | SendFlags::NOSIGNAL } else { SendFlags::NOSIGNAL };
         let (mut head, mut begun) = (head, begun);
         while !(head.is_empty() && begun.is_empty()) {
-            let written = self.patiently(self.write_patience, |cx| {
+            let written = transport::patiently(self.deadline, self.write_patience, |cx| {
                 poll_io(self.to, Interest::WRITABLE, cx, || {
                     let parts = [IoSlice::new(head), IoSlice::new(begun)];
                     Ok(sendmsg(self.to, &parts, &mut SendAncillaryBuffer::default(), flags)?)
@@ -173,30 +174,6 @@ impl Splicing<'_> {
             begun = &begun[written - of_head..];
         }
         Ok(())
-    }
-
-    /// Polls until done, for `patience` at most; only what has to wait pays for a deadline.
-    async fn patiently(
-        &self,
-        patience: Millis,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<usize>>,
-    ) -> Result<usize, TransportError> {
-        let mut armed = false;
-        poll_fn(|cx| match poll(cx) {
-            Poll::Ready(done) => Poll::Ready(done.map_err(TransportError::Io)),
-            Poll::Pending => {
-                if !armed {
-                    self.deadline.arm(patience);
-                    armed = true;
-                }
-                if self.deadline.passed(cx) {
-                    Poll::Ready(Err(TransportError::TimedOut))
-                } else {
-                    Poll::Pending
-                }
-            }
-        })
-        .await
     }
 }
 
@@ -210,10 +187,10 @@ fn is_quiet(socket: &TcpStream) -> bool {
     peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
-fn taken_in(found: io::Result<usize>) -> Result<u64, BodyError> {
+fn taken_in(found: Result<usize, TransportError>) -> Result<u64, BodyError> {
     match found {
         Ok(0) => Err(BodyError::Truncated),
         Ok(count) => Ok(count as u64),
-        Err(error) => Err(BodyError::Source(error.into())),
+        Err(error) => Err(BodyError::Source(error)),
     }
 }

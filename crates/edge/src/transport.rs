@@ -103,26 +103,13 @@ pub(crate) async fn write_all<W: AsyncWrite + Unpin>(
     patience: Millis,
 ) -> Result<(), TransportError> {
     let mut done = 0;
-    let mut armed = false;
     let total: usize = parts.iter().map(|p| p.len()).sum();
     while done < total {
-        let step = poll_fn(|cx| match poll_write(writer, parts, done, cx) {
-            Poll::Ready(step) => Poll::Ready(step.map_err(TransportError::Io)),
-            Poll::Pending => {
-                // Most writes never wait; only those that do pay for a deadline.
-                if !armed {
-                    deadline.arm(patience);
-                    armed = true;
-                }
-                if deadline.passed(cx) { Poll::Ready(Err(TransportError::TimedOut)) } else { Poll::Pending }
-            }
-        })
-        .await?;
+        let step = patiently(deadline, patience, |cx| poll_write(writer, parts, done, cx)).await?;
         if step == 0 {
             return Err(io::Error::from(io::ErrorKind::WriteZero).into());
         }
         done += step;
-        armed = false;
     }
     flush(writer, deadline, patience).await
 }
@@ -136,18 +123,7 @@ pub(crate) async fn write_by(
 ) -> Result<(), TransportError> {
     let mut done = 0;
     loop {
-        let mut armed = false;
-        done += poll_fn(|cx| match send(done, cx) {
-            Poll::Ready(step) => Poll::Ready(step.map_err(TransportError::Io)),
-            Poll::Pending => {
-                if !armed {
-                    deadline.arm(patience);
-                    armed = true;
-                }
-                if deadline.passed(cx) { Poll::Ready(Err(TransportError::TimedOut)) } else { Poll::Pending }
-            }
-        })
-        .await?;
+        done += patiently(deadline, patience, |cx| send(done, cx)).await?;
         if done == total {
             return Ok(());
         }
@@ -160,8 +136,17 @@ async fn flush<W: AsyncWrite + Unpin>(
     deadline: &Deadline,
     patience: Millis,
 ) -> Result<(), TransportError> {
+    patiently(deadline, patience, |cx| Pin::new(&mut *writer).poll_flush(cx)).await
+}
+
+/// Polls until done, for `patience` at most. Most steps never wait; only those that do pay for a deadline.
+pub(crate) async fn patiently<T>(
+    deadline: &Deadline,
+    patience: Millis,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
+) -> Result<T, TransportError> {
     let mut armed = false;
-    poll_fn(|cx| match Pin::new(&mut *writer).poll_flush(cx) {
+    poll_fn(|cx| match poll(cx) {
         Poll::Ready(done) => Poll::Ready(done.map_err(TransportError::Io)),
         Poll::Pending => {
             if !armed {

@@ -52,6 +52,13 @@ pub struct Listener {
     pub proxied: bool,
 }
 
+impl Listener {
+    /// Whether HTTP/3 is spoken beside what is spoken over TCP.
+    pub fn speaks_http3(&self) -> bool {
+        matches!(self.kind, ListenerKind::Https { http3: true })
+    }
+}
+
 /// What a listener does with a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]

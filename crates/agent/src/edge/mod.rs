@@ -12,11 +12,11 @@ mod sockets;
 use self::keys::Keys;
 use self::parts::{Parts, merged, read_parts, write_parts};
 use self::process::Process;
-use self::sockets::{missing, speaks_http3};
+use self::sockets::missing;
 use crate::{Config, Error, crash};
 use mainstay_edge::control::Client;
 use mainstay_edge::{User, listen};
-use mainstay_model::table::{EdgeStatus, RouteTable};
+use mainstay_model::table::{EdgeStatus, Listener, RouteTable};
 use mainstay_model::{Seen, StackName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -232,7 +232,9 @@ impl Edge {
         }
         link.sockets.retain(|address, held| {
             let listener = table.listeners.iter().find(|listener| listener.address == *address);
-            held.retain(|socket| listener.is_some_and(speaks_http3) || !listen::is_datagrams(socket));
+            held.retain(|socket| {
+                listener.is_some_and(Listener::speaks_http3) || !listen::is_datagrams(socket)
+            });
             listener.is_some()
         });
         Ok(())

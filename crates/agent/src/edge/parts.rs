@@ -34,7 +34,7 @@ pub(super) fn merged(parts: &Parts) -> RouteTable {
         for listener in &part.listeners {
             if seen.insert(listener.address) {
                 table.listeners.push(listener.clone());
-            } else if listener.kind == (ListenerKind::Https { http3: true })
+            } else if listener.speaks_http3()
                 && let Some(same) = table.listeners.iter_mut().find(|l| l.address == listener.address)
                 && same.kind == (ListenerKind::Https { http3: false })
             {

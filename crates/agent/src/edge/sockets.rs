@@ -3,14 +3,9 @@
 //! Knows nothing about who passes them to whom.
 
 use mainstay_edge::listen;
-use mainstay_model::table::{Listener, ListenerKind};
+use mainstay_model::table::Listener;
 use std::io;
 use std::os::fd::OwnedFd;
-
-/// Whether it has a UDP socket beside those for TCP.
-pub(super) fn speaks_http3(listener: &Listener) -> bool {
-    matches!(listener.kind, ListenerKind::Https { http3: true })
-}
 
 /// Binds what a listener has beside the sockets that are held: one for each worker, and that for HTTP/3.
 pub(super) fn missing(listener: &Listener, held: &[OwnedFd], workers: usize) -> io::Result<Vec<OwnedFd>> {
@@ -18,7 +13,7 @@ pub(super) fn missing(listener: &Listener, held: &[OwnedFd], workers: usize) -> 
     if held.is_empty() {
         missing = listen::bind(listener.address, workers)?;
     }
-    if speaks_http3(listener) && !held.iter().any(listen::is_datagrams) {
+    if listener.speaks_http3() && !held.iter().any(listen::is_datagrams) {
         missing.push(listen::bind_datagrams(listener.address)?);
     }
     Ok(missing)

@@ -10,7 +10,7 @@ use crate::shared::Shared;
 use crate::table::{Table, TableError};
 use crate::worker::Order;
 use crate::{listen, metrics, persist, status};
-use mainstay_model::table::{Listener, ListenerKind, RouteTable};
+use mainstay_model::table::RouteTable;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -154,7 +154,7 @@ impl Control {
                 None if streams.is_empty() => listen::bind(address, self.orders.len()),
                 None => Ok(streams),
             };
-            if speaks_http3(listener) && held != Some(true) {
+            if listener.speaks_http3() && held != Some(true) {
                 let found = datagrams.into_iter().next().map_or_else(|| listen::bind_datagrams(address), Ok);
                 sockets = sockets.and_then(|sockets| Ok(sockets.into_iter().chain([found?]).collect()));
             }
@@ -208,7 +208,7 @@ impl Control {
     /// Speaks HTTP/3 no longer where the table does not say so.
     fn silence(&self, model: &RouteTable) {
         for (address, held) in self.listeners.borrow_mut().iter_mut() {
-            let speaks = model.listeners.iter().any(|l| l.address == *address && speaks_http3(l));
+            let speaks = model.listeners.iter().any(|l| l.address == *address && l.speaks_http3());
             if !speaks && held.iter().any(listen::is_datagrams) {
                 held.retain(|socket| !listen::is_datagrams(socket));
                 drop(self.orders[0].send(Order::Silence(*address)));
@@ -264,8 +264,4 @@ impl Control {
         self.unlisten(&all);
         self.settle().await;
     }
-}
-
-fn speaks_http3(listener: &Listener) -> bool {
-    matches!(listener.kind, ListenerKind::Https { http3: true })
 }

@@ -32,19 +32,19 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Streams a client may have open at once: nginx's `http2_max_concurrent_streams`, and what RFC 9113, 6.5.2 asks for at
 /// least.
-const MOST_STREAMS: u32 = 128;
+pub(crate) const MOST_STREAMS: u32 = 128;
 /// Bytes of a request body that may be on their way on one stream; an upload over 100 ms of distance then reaches
 /// 20 Mbit/s.
-const STREAM_WINDOW: u32 = 256 * 1024;
+pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all streams of a connection, which bounds what one connection can make us keep.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+pub(crate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Largest header list, as an HTTP/1.1 head ([`crate::buffer::HEAD_CAPACITY`]).
-const LARGEST_HEAD: u32 = 16 * 1024;
+pub(crate) const LARGEST_HEAD: u32 = 16 * 1024;
 /// Bytes of answers kept for a connection while its client does not take them.
 const SEND_BUFFER: usize = 128 * 1024;
 /// Streams a client may cancel beyond those that it let us answer. Browsers cancel what a page no longer needs; opening
 /// and cancelling at once is an attack ("rapid reset").
-const MOST_CANCELLED: u64 = 100;
+pub(crate) const MOST_CANCELLED: u64 = 100;
 
 /// How long a client has to end a connection after it was told to, and to say its preface.
 const GOODBYE_PATIENCE: Millis = 5_000;

@@ -10,7 +10,7 @@ use crate::accept::OpenConnection;
 use crate::client::Scheme;
 use crate::clock::{Deadline, Millis};
 use crate::h1::{Connection, Facts, Peer, Refused};
-use crate::h2::read_head;
+use crate::h2::{CONNECTION_WINDOW, LARGEST_HEAD, MOST_CANCELLED, MOST_STREAMS, STREAM_WINDOW, read_head};
 use crate::worker::Worker;
 use bytes::Bytes;
 use h3::error::Code;
@@ -32,21 +32,12 @@ use stream::Stream;
 /// What the connections of this edge are made of.
 type Transport = h3_quinn::Connection;
 
-/// Streams a client may have open at once, as over HTTP/2.
-const MOST_STREAMS: u32 = 128;
 /// Streams of the client's own: one for control and two for header compression (RFC 9114, 6.2), and some that mean nothing.
 const MOST_ONE_WAY: u32 = 8;
-/// Bytes of a request body that may be on their way on one stream, and of all of a connection.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Largest header list, as an HTTP/1.1 head ([`crate::buffer::HEAD_CAPACITY`]).
-const LARGEST_HEAD: u64 = 16 * 1024;
 /// Bytes of answers kept for a connection while its client does not take them.
 const SEND_WINDOW: u64 = 512 * 1024;
 /// Open connections above which a client must show first that it is where it says (RFC 9000, 8.1.2).
 const OPEN_BEFORE_RETRY: usize = 1_000;
-/// Streams a client may cancel beyond those that it let us answer; see [`crate::h2`].
-const MOST_CANCELLED: u64 = 100;
 /// How long what is under way may take once the edge ends: its successor reads the same socket, and each gets some of the
 /// other's packets meanwhile.
 const LEAVE_PATIENCE: Millis = 2_000;
@@ -138,7 +129,7 @@ async fn converse(
     peer: &Peer,
 ) -> Result<(), h3::error::ConnectionError> {
     let mut frames = h3::server::builder()
-        .max_field_section_size(LARGEST_HEAD)
+        .max_field_section_size(LARGEST_HEAD.into())
         .send_grease(false)
         .build::<_, Bytes>(Transport::new(connection.clone()))
         .await?;

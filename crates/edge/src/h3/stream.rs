@@ -7,7 +7,7 @@ use crate::clock::{Deadline, Millis};
 use crate::h2::{ResponseHead, read_response};
 use crate::sink::{Piece, Sink};
 use crate::source::Source;
-use crate::transport::TransportError;
+use crate::transport::{self, TransportError};
 use bytes::{Buf, Bytes};
 use h2::Reason;
 use h3::error::{Code, StreamError};
@@ -170,25 +170,10 @@ struct Time<'d> {
 }
 
 impl Time<'_> {
-    /// Waits for a step, and pays for a deadline only when it has to wait.
     async fn limit(self, step: impl Future<Output = Result<(), StreamError>>) -> Result<(), TransportError> {
         let mut step = pin!(step);
-        let mut armed = false;
-        poll_fn(|cx| match step.as_mut().poll(cx) {
-            Poll::Ready(done) => Poll::Ready(done.map_err(|error| io::Error::other(error).into())),
-            Poll::Pending => {
-                if !armed {
-                    self.deadline.arm(self.patience);
-                    armed = true;
-                }
-                if self.deadline.passed(cx) {
-                    Poll::Ready(Err(TransportError::TimedOut))
-                } else {
-                    Poll::Pending
-                }
-            }
-        })
-        .await
+        let poll = |cx: &mut Context<'_>| step.as_mut().poll(cx).map_err(io::Error::other);
+        transport::patiently(self.deadline, self.patience, poll).await
     }
 }
 

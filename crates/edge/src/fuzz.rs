@@ -8,11 +8,9 @@ use crate::h1::{self, Peer, Scanner};
 use crate::h2;
 use crate::identity::{Claims, Trust};
 use crate::proxy;
-use crate::table::{Registry, Table};
+use crate::table::Table;
 use http::request::Parts;
-use mainstay_model::table::{RouteTable, TableRoute, Upstream};
-use mainstay_model::{HostPattern, RoutePolicy, TrustedProxy};
-use std::collections::BTreeMap;
+use mainstay_model::TrustedProxy;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -39,17 +37,7 @@ pub struct Edge(Table);
 
 impl Default for Edge {
     fn default() -> Self {
-        let route = TableRoute {
-            host: HostPattern::Any,
-            path: "/".into(),
-            upstream: Some("u".into()),
-            site: String::new(),
-            https: None,
-            policy: RoutePolicy::default(),
-        };
-        let upstreams = BTreeMap::from([("u".to_owned(), Upstream::default())]);
-        let model = RouteTable { version: 1, routes: vec![route], upstreams, ..RouteTable::default() };
-        Self(Registry::new(1).build(&model).expect("a table of one route"))
+        Self(Table::for_anything())
     }
 }
 

@@ -4,6 +4,8 @@
 //! never falls back to another host; then the longest path prefix wins, compared byte by byte: `/api` matches
 //! `/api`, `/api/x` and `/apix`; write `/api/` to mean a directory. Knows nothing about connections.
 
+#[cfg(any(test, fuzzing))]
+mod anything;
 mod compile;
 pub(crate) mod paths;
 

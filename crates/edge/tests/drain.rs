@@ -79,13 +79,7 @@ async fn websocket() -> std::net::SocketAddr {
         client
             .send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\u{1}\u{2}hi")
             .await;
-        loop {
-            let bytes = std::mem::take(&mut client.buffer);
-            client.send(bytes).await;
-            if client.more().await == 0 {
-                return;
-            }
-        }
+        client.give_back().await;
     })
     .await
 }

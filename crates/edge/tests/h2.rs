@@ -214,10 +214,7 @@ async fn websockets_pass_through_streams() {
         client
             .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n")
             .await;
-        while client.more().await > 0 {
-            let bytes = std::mem::take(&mut client.buffer);
-            client.send(bytes).await;
-        }
+        client.give_back().await;
     })
     .await;
     let mut edge = to(address).await;

@@ -66,13 +66,7 @@ async fn instance() -> SocketAddr {
             client
                 .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
                 .await;
-            loop {
-                let bytes = std::mem::take(&mut client.buffer);
-                client.send(bytes).await;
-                if client.more().await == 0 {
-                    return;
-                }
-            }
+            return client.give_back().await;
         }
     })
     .await

@@ -230,10 +230,7 @@ async fn other_protocols_are_upgraded_to_only_when_asked() {
         while let Some(head) = client.try_head().await {
             if head.contains("Upgrade: echo") {
                 client.send("HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n").await;
-                while client.more().await > 0 {
-                    let bytes = std::mem::take(&mut client.buffer);
-                    client.send(bytes).await;
-                }
+                client.give_back().await;
             } else {
                 client.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{head}", head.len())).await;
             }

@@ -213,10 +213,7 @@ async fn websockets_pass() {
         client
             .send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
             .await;
-        while client.more().await > 0 {
-            let bytes = std::mem::take(&mut client.buffer);
-            client.send(bytes).await;
-        }
+        client.give_back().await;
     })
     .await;
     let site = Site::to(address).await;

@@ -363,6 +363,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
+    /// Sends back whatever comes, to its end.
+    pub async fn give_back(&mut self) {
+        loop {
+            let bytes = std::mem::take(&mut self.buffer);
+            self.send(bytes).await;
+            if self.more().await == 0 {
+                return;
+            }
+        }
+    }
+
     /// Reads some more; 0 at the end.
     pub async fn more(&mut self) -> usize {
         let mut piece = vec![0; 64 * 1024];

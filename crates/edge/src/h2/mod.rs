@@ -6,6 +6,7 @@
 mod guard;
 mod request;
 mod response;
+mod seat;
 mod stream;
 
 use crate::buffer::Buf;
@@ -20,6 +21,7 @@ use h2::{Reason, RecvStream};
 use http::Request;
 pub(crate) use request::read as read_head;
 pub(crate) use response::{Head as ResponseHead, read as read_response};
+use seat::{Counted, Job};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -190,28 +192,19 @@ impl Open {
         if !self.is_leaving.get() {
             self.deadline.disarm();
         }
-        let (worker, peer, counted) = (worker.clone(), peer.clone(), Counted(self.clone()));
-        tokio::task::spawn_local(async move {
-            let was_answered = answer(&worker, peer, *request, respond).await;
-            let count = if was_answered { &counted.0.answered } else { &counted.0.cancelled };
-            count.set(count.get() + 1);
-        });
+        let (worker, peer, counted) = (worker.clone(), peer.clone(), Counted::new(self.clone()));
+        Job { worker, peer, request, respond, counted }.begin();
     }
-}
 
-/// A stream that is being answered, until dropped.
-struct Counted(Rc<Open>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let open = &self.0;
-        open.streams.set(open.streams.get() - 1);
-        match open.streams.get() {
-            0 if open.is_leaving.get() => open.deadline.arm(GOODBYE_PATIENCE),
-            0 => open.deadline.arm(open.idle.get()),
+    /// One stream less.
+    fn end_one(&self) {
+        self.streams.set(self.streams.get() - 1);
+        match self.streams.get() {
+            0 if self.is_leaving.get() => self.deadline.arm(GOODBYE_PATIENCE),
+            0 => self.deadline.arm(self.idle.get()),
             _ => {}
         }
-        open.waker.replace(Waker::noop().clone()).wake();
+        self.waker.replace(Waker::noop().clone()).wake();
     }
 }
 

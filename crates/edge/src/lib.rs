@@ -61,6 +61,7 @@ mod target;
 mod tls;
 mod transport;
 mod tunnel;
+mod turn;
 mod websocket;
 mod wire;
 mod worker;

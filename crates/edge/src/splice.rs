@@ -7,6 +7,7 @@ use crate::clock::{Deadline, Millis};
 use crate::h1::BodyError;
 use crate::tally::Tally;
 use crate::transport::{self, TransportError};
+use crate::turn::Turn;
 use rustix::fd::OwnedFd;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
@@ -134,12 +135,15 @@ impl Splicing<'_> {
         }
         self.write(head, begun, pipe.held > 0).await.map_err(BodyError::Sink)?;
         self.note(begun.len());
+        let mut turn = Turn::default();
         loop {
             while pipe.held > 0 {
                 let count = transport::patiently(self.deadline, self.write_patience, |cx| {
                     pipe.poll_drain(self.to, left > 0, cx)
                 });
-                self.note(count.await.map_err(BodyError::Sink)?);
+                let count = count.await.map_err(BodyError::Sink)?;
+                self.note(count);
+                turn.spend(count).await;
             }
             if left == 0 {
                 pipe.give_back();

@@ -13,6 +13,7 @@ use crate::table::{Kind, Table};
 use crate::target::InFlight;
 use crate::tls::Hello;
 use crate::transport::{self, TransportError};
+use crate::turn;
 use crate::websocket::{Frames, GOING_AWAY};
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -266,7 +267,12 @@ impl Way {
         R: tokio::io::AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
+        let mut written = 0;
         while !self.done {
+            if written >= turn::MOST_BYTES {
+                turn::wait_for_others(cx);
+                return Poll::Pending;
+            }
             if let Some(buf) = &mut self.waiting {
                 let count =
                     ready!(Pin::new(&mut *writer).poll_write(cx, buf.filled())).map_err(Broken::Sink)?;
@@ -277,6 +283,7 @@ impl Way {
                     frames.follow(&buf.filled()[..count]);
                 }
                 *moved = true;
+                written += count;
                 self.unflushed = true;
                 buf.consume(count);
                 if buf.is_empty() {

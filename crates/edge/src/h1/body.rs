@@ -10,6 +10,7 @@ use crate::sink::{Coding, Piece, Sink};
 use crate::source::Source;
 use crate::tally::Tally;
 use crate::transport::{self, TransportError};
+use crate::turn::Turn;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
@@ -118,6 +119,7 @@ impl Passage<'_> {
         C: Watch,
     {
         let mut watching = watch.is_some();
+        let mut turn = Turn::default();
         loop {
             let mut taken = Decoded { data: 0, read: 0, done: self.framing.is_done() };
             if let (Some(buf), false) = (slot.as_mut(), taken.done) {
@@ -140,6 +142,7 @@ impl Passage<'_> {
             if taken.done {
                 return Ok(());
             }
+            turn.spend(taken.data).await;
             let count = self.more(taken.data, reader, slot, &mut watch, &mut watching).await?;
             if count == 0 {
                 return self.end_of_input(head, reader, writer).await;

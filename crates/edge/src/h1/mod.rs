@@ -81,6 +81,8 @@ pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, stream: C, peer: Peer)
             }
         };
         match next {
+            // Who has asked for more already has been served: others first.
+            Next::Request if connection.input.is_some() => tokio::task::yield_now().await,
             Next::Request => {}
             Next::Linger => return connection.linger().await,
             Next::End => return connection.stream.say_end(),

@@ -7,6 +7,7 @@ use super::PREFACE;
 use crate::buffer::Buf;
 use crate::client::Client;
 use crate::clock::{self, Millis};
+use crate::turn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,9 +20,12 @@ const PER_SECOND: u64 = 200;
 /// Bytes of answers for each WINDOW_UPDATE that is no idle talk. Whoever confirms every frame does so twice, for the stream
 /// and for the connection, and the smallest frame of a stream of events has some forty bytes.
 const PER_UPDATE: u64 = 16;
-/// Bytes that are taken of a connection before others have their turn: two frames' worth of an upload, but thousands of
-/// frames that cost their sender nothing.
+/// Bytes that are taken of a connection before others have their turn: two frames' worth of an upload.
 const TURN: usize = 32 * 1024;
+/// Bytes that a frame of idle talk counts for in that: a connection has sixty of them answered in a turn.
+const IDLE_WEIGHT: usize = 512;
+/// Bytes taken at once of whoever talked idly, or has said nothing yet: what is taken is answered in one go.
+const WARY_READ: usize = 1024;
 
 /// A connection under watch.
 pub(super) struct Guarded<C> {
@@ -29,14 +33,15 @@ pub(super) struct Guarded<C> {
     /// What had arrived before.
     early: Option<Buf>,
     frames: Frames,
-    /// Bytes taken since others had their turn.
+    /// What was taken since others had their turn, in bytes. More than a turn's worth is worked off in several.
     taken: usize,
+    is_wary: bool,
 }
 
 impl<C> Guarded<C> {
     pub(super) fn new(stream: C, early: Option<Buf>) -> Self {
         let early = early.filter(|buf| !buf.is_empty());
-        Self { stream, early, frames: Frames::new(clock::now()), taken: 0 }
+        Self { stream, early, frames: Frames::new(clock::now()), taken: 0, is_wary: true }
     }
 }
 
@@ -61,8 +66,9 @@ impl Frames {
         Self { skip: PREFACE.len(), header, header_len: 0, saved: MOST_SAVED, since: now, sent: 0 }
     }
 
-    /// Takes in what was read; false when it is too much idle talk.
-    fn follow(&mut self, mut bytes: &[u8], now: Millis) -> bool {
+    /// Takes in what was read, and counts the frames of idle talk in it; none when there is too much of that.
+    fn follow(&mut self, mut bytes: &[u8], now: Millis) -> Option<usize> {
+        let mut idle = 0;
         while !bytes.is_empty() {
             if self.skip > 0 {
                 let step = self.skip.min(bytes.len());
@@ -79,12 +85,15 @@ impl Frames {
                 let [high, middle, low, kind, flags, ..] = self.header;
                 self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
                 let is_paid = kind == WINDOW_UPDATE && self.pay();
-                if !is_paid && is_idle_talk(kind, flags, self.skip) && !self.spend(now) {
-                    return false;
+                if !is_paid && is_idle_talk(kind, flags, self.skip) {
+                    idle += 1;
+                    if !self.spend(now) {
+                        return None;
+                    }
                 }
             }
         }
-        true
+        Some(idle)
     }
 
     /// Takes a WINDOW_UPDATE for one that follows from an answer.
@@ -128,6 +137,32 @@ fn is_idle_talk(kind: u8, flags: u8, length: usize) -> bool {
     }
 }
 
+impl<C: Client> Guarded<C> {
+    fn poll_take(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let most = if self.is_wary { WARY_READ.min(into.remaining()) } else { into.remaining() };
+        if let Some(early) = &mut self.early {
+            let count = early.filled().len().min(most);
+            into.put_slice(&early.filled()[..count]);
+            early.consume(count);
+            if early.is_empty() {
+                self.early = None;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let read = if self.is_wary {
+            let mut few = [0; WARY_READ];
+            let mut few = ReadBuf::new(&mut few[..most]);
+            Pin::new(&mut self.stream).poll_read(cx, &mut few).map_ok(|()| into.put_slice(few.filled()))
+        } else {
+            Pin::new(&mut self.stream).poll_read(cx, into)
+        };
+        if read.is_pending() {
+            self.taken = 0;
+        }
+        read
+    }
+}
+
 impl<C: Client> AsyncRead for Guarded<C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -136,30 +171,19 @@ impl<C: Client> AsyncRead for Guarded<C> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.taken >= TURN {
-            this.taken = 0;
-            cx.waker().wake_by_ref();
+            this.taken -= TURN;
+            turn::wait_for_others(cx);
             return Poll::Pending;
         }
         let before = into.filled().len();
-        if let Some(early) = &mut this.early {
-            let count = early.filled().len().min(into.remaining());
-            into.put_slice(&early.filled()[..count]);
-            early.consume(count);
-            if early.is_empty() {
-                this.early = None;
-            }
-        } else {
-            let read = Pin::new(&mut this.stream).poll_read(cx, into);
-            if read.is_pending() {
-                this.taken = 0;
-            }
-            ready!(read)?;
-        }
-        this.taken += into.filled().len() - before;
-        match this.frames.follow(&into.filled()[before..], clock::now()) {
-            true => Poll::Ready(Ok(())),
-            false => Poll::Ready(Err(io::Error::other("too many frames that ask for nothing"))),
-        }
+        ready!(this.poll_take(cx, into))?;
+        let taken = &into.filled()[before..];
+        let Some(idle) = this.frames.follow(taken, clock::now()) else {
+            return Poll::Ready(Err(io::Error::other("too many frames that ask for nothing")));
+        };
+        this.taken += taken.len() + idle * IDLE_WEIGHT;
+        this.is_wary = idle > 0;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -206,10 +230,10 @@ mod tests {
     /// Frames followed until one is too many.
     fn followed(frame: &[u8], step: usize) -> u64 {
         let mut frames = Frames::new(0);
-        assert!(frames.follow(PREFACE, 0));
+        assert_eq!(frames.follow(PREFACE, 0), Some(0));
         for count in 0..3 * MOST_SAVED {
             for piece in frame.chunks(step) {
-                if !frames.follow(piece, 0) {
+                if frames.follow(piece, 0).is_none() {
                     return count;
                 }
             }
@@ -239,48 +263,65 @@ mod tests {
     #[test]
     fn a_steady_ping_is_no_flood() {
         let mut frames = Frames::new(0);
-        assert!(frames.follow(PREFACE, 0));
-        assert!((1..20_000).all(|turn| frames.follow(&frame(6, 0, 8), turn * 10)));
+        assert_eq!(frames.follow(PREFACE, 0), Some(0));
+        assert!((1..20_000).all(|turn| frames.follow(&frame(6, 0, 8), turn * 10).is_some()));
     }
 
     #[test]
     fn room_for_answers_is_no_idle_talk() {
         let mut frames = Frames::new(0);
-        assert!(frames.follow(PREFACE, 0));
+        assert_eq!(frames.follow(PREFACE, 0), Some(0));
         // Forty bytes at a time, each confirmed for its stream and for the connection.
         for _ in 0..10 * MOST_SAVED {
             frames.sent += 40;
-            assert!(frames.follow(&[frame(8, 0, 4), frame(8, 0, 4)].concat(), 0));
+            assert_eq!(frames.follow(&[frame(8, 0, 4), frame(8, 0, 4)].concat(), 0), Some(0));
         }
     }
 
-    #[tokio::test]
-    async fn one_connection_does_not_hold_up_the_others() {
+    /// Bytes of each turn in which `bytes` are taken, when all of them are there.
+    async fn turns(bytes: Vec<u8>) -> Vec<usize> {
         use std::future::poll_fn;
         use tokio::io::AsyncWriteExt;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let mut guarded = Guarded::new(listener.accept().await.unwrap().0, None);
-        let upload: Vec<u8> = (0..64).flat_map(|_| frame(0, 0, 200)).collect();
-        let bytes = [PREFACE, &upload.repeat(10)].concat();
         client.write_all(&bytes).await.unwrap();
-        // All of it is there, and yet it takes several turns.
-        let (mut left, mut turns, mut piece) = (bytes.len(), 0, [0; 4096]);
+        let (mut left, mut turns, mut piece) = (bytes.len(), Vec::new(), [0; 4096]);
         poll_fn(|cx| {
             let mut in_turn = 0;
             while left > 0 {
                 let mut into = ReadBuf::new(&mut piece);
                 if Pin::new(&mut guarded).poll_read(cx, &mut into).map(Result::unwrap).is_pending() {
-                    turns += 1;
+                    turns.push(in_turn);
                     return Poll::Pending;
                 }
                 in_turn += into.filled().len();
                 left -= into.filled().len();
-                assert!(in_turn <= TURN + 4096, "{in_turn} bytes in one turn");
             }
+            turns.push(in_turn);
             Poll::Ready(())
         })
         .await;
-        assert!(turns >= bytes.len() / TURN - 1, "{turns}");
+        turns
+    }
+
+    #[tokio::test]
+    async fn one_connection_does_not_hold_up_the_others() {
+        let upload: Vec<u8> = (0..640).flat_map(|_| frame(0, 0, 200)).collect();
+        let length = PREFACE.len() + upload.len();
+        let turns = turns([PREFACE, &upload].concat()).await;
+        assert!(turns.len() >= length / TURN && turns.iter().all(|taken| *taken <= TURN + 4096), "{turns:?}");
+        assert_eq!(turns.iter().sum::<usize>(), length);
+    }
+
+    #[tokio::test]
+    async fn idle_talk_gets_short_turns() {
+        const FRAMES: usize = 1900;
+        let settings = frame(4, 0, 0).repeat(FRAMES);
+        let turns = turns([PREFACE, &settings].concat()).await;
+        assert!(turns.len() >= FRAMES * IDLE_WEIGHT / TURN, "{turns:?}");
+        // One piece may begin just before a turn is over.
+        let most = TURN / IDLE_WEIGHT * Frames::HEADER + WARY_READ;
+        assert!(turns.iter().all(|taken| *taken <= most), "{turns:?}");
     }
 }

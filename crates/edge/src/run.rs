@@ -75,6 +75,7 @@ pub fn run(config: Config) -> Result<(), Error> {
         privileges::become_user(user)?;
     }
     shared.tls.keep_in(&own);
+    let logging = shared.clone();
     shared.log.start(own.with_file_name("log")).map_err(Error::Thread)?;
     let (ended, mut all_ended) = mpsc::channel::<()>(1);
     let mut threads = Vec::new();
@@ -102,6 +103,7 @@ pub fn run(config: Config) -> Result<(), Error> {
             return Err(Error::Thread(error));
         }
     }
+    logging.log.finish();
     // Only our own socket: another edge may have replaced it meanwhile.
     if fs::metadata(&control).map(|m| m.ino()).ok() == made {
         let _ = fs::remove_file(&control);

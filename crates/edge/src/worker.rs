@@ -3,7 +3,7 @@
 //! Nothing here is shared with another worker but [`Shared`]. Knows nothing about HTTP.
 
 use crate::accept;
-use crate::access_log::{Batch, Draft};
+use crate::access_log::{Batch, Draft, FULL_BATCH};
 use crate::call::Connections;
 use crate::clock::{self, TICK};
 use crate::h3;
@@ -24,9 +24,6 @@ use tokio::task::JoinHandle;
 
 /// Ticks between two looks at the pool: once a second is often enough for connections that may idle for sixty.
 const SWEEP_EVERY: u32 = 10;
-
-/// Lines handed over at once: a write of this size costs the disk as much as one of a single line.
-const FULL_BATCH: usize = 64 * 1024;
 
 /// What the control thread tells a worker.
 #[derive(Debug)]
@@ -117,7 +114,7 @@ impl Worker {
         let mut waiting = self.lines.borrow_mut();
         let log = draft.log().clone();
         let at = waiting.iter().position(|batch| Arc::ptr_eq(&batch.log, &log)).unwrap_or_else(|| {
-            waiting.push(Batch { log, lines: Vec::with_capacity(FULL_BATCH + FULL_BATCH / 4) });
+            waiting.push(self.shared.log.begin(log));
             waiting.len() - 1
         });
         let batch = &mut waiting[at];

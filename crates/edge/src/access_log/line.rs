@@ -5,18 +5,19 @@
 use super::AccessLog;
 use crate::buffer::Out;
 use crate::clock;
+use crate::h1::field::write_number;
 use crate::tally::Tally;
 use crate::target::TargetState;
 use mainstay_model::LogFormat;
 use std::io::Write;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 /// What a request says of itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Told<'b> {
-    pub(crate) client: IpAddr,
+    /// Its address.
+    pub(crate) client: &'b str,
     pub(crate) scheme: &'static str,
     pub(crate) method: &'b str,
     pub(crate) host: &'b [u8],
@@ -53,8 +54,10 @@ impl Draft {
 
     fn begin_json(&mut self, told: &Told<'_>) {
         let Self { log, front: out, .. } = self;
-        // Writing to a vector does not fail.
-        let _ = write!(out, "\"client\":\"{}\",\"scheme\":\"{}\"", told.client, told.scheme);
+        out.extend_from_slice(b"\"client\":\"");
+        out.extend_from_slice(told.client.as_bytes());
+        out.push(b'"');
+        json_text(out, "scheme", told.scheme.as_bytes());
         json_text(out, "method", told.method.as_bytes());
         json_text(out, "host", told.host);
         out.extend_from_slice(b",\"uri\":\"");
@@ -75,6 +78,7 @@ impl Draft {
 
     fn begin_combined(&mut self, told: &Told<'_>) {
         let Self { log, front: out, back } = self;
+        // Writing to a vector does not fail.
         let _ = write!(out, "{} - - [{}] \"{} ", told.client, apache_time(), told.method);
         uri(log, told.path_and_query, |bytes| escape_combined(out, bytes));
         out.push(b' ');
@@ -111,9 +115,14 @@ impl Draft {
             return;
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let _ = write!(out, "{{\"time\":{}.{:03},", now.as_secs(), now.subsec_millis());
+        out.extend_from_slice(b"{\"time\":");
+        write_number(out, now.as_secs());
+        let millis = now.subsec_millis();
+        let digit = |of: u32| b'0' + u8::try_from(millis / of % 10).unwrap_or(0);
+        out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b',']);
         out.extend_from_slice(&self.front);
-        let _ = write!(out, ",\"status\":{status},\"bytes\":{}", tally.sent.get());
+        json_number(out, "status", u64::from(status));
+        json_number(out, "bytes", tally.sent.get());
         let instance = target.map_or("", |target| &target.instance);
         for (name, text) in [("service", service), ("instance", instance)] {
             if !text.is_empty() {
@@ -121,13 +130,13 @@ impl Draft {
             }
         }
         if let Some(release) = target.and_then(|target| target.release) {
-            let _ = write!(out, ",\"release\":{release}");
+            json_number(out, "release", u64::from(release));
         }
         if let Some(fault) = tally.fault.get() {
             json_text(out, "fault", fault.name().as_bytes());
         }
         let took = clock::precise().saturating_sub(tally.began.get());
-        let _ = write!(out, ",\"total_ms\":{took}");
+        json_number(out, "total_ms", took);
         let moments = [
             ("queue_ms", &tally.admitted),
             ("connected_ms", &tally.connected),
@@ -135,7 +144,7 @@ impl Draft {
         ];
         for (name, moment) in moments {
             if let Some(millis) = tally.until(moment) {
-                let _ = write!(out, ",\"{name}\":{millis}");
+                json_number(out, name, millis);
             }
         }
         out.extend_from_slice(b"}\n");
@@ -168,6 +177,13 @@ fn json_text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\":\"");
     escape_json(out, value);
     out.push(b'"');
+}
+
+fn json_number(out: &mut Vec<u8>, name: &str, number: u64) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    write_number(out, number);
 }
 
 /// Whatever is not text becomes U+FFFD.
@@ -219,7 +235,7 @@ mod tests {
         let settings = Settings { format, one_in: 1, redact: vec!["Token".into(), "sig".into()] };
         let log = Arc::new(AccessLog::new("s", &settings));
         let mut told = Told {
-            client: "192.0.2.7".parse().unwrap(),
+            client: "192.0.2.7",
             scheme: "https",
             method: "GET",
             host: b"a.example",

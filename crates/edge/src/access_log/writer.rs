@@ -10,10 +10,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 /// Batches that may wait: some 16 MiB, a few seconds of a slow disk.
 const MOST_WAITING: usize = 256;
+/// Bytes handed over at once: a write of this size costs the disk as much as one of a single line.
+pub(crate) const FULL_BATCH: usize = 64 * 1024;
+/// Room in a batch: it is handed over when it has grown to this, by a line that may be long.
+const CAPACITY: usize = FULL_BATCH + FULL_BATCH / 4;
+/// Emptied batches kept for the threads that fill them: memory that is used for the first time costs the kernel's time too.
+const KEEP_EMPTY: usize = 8;
 /// A file that has grown to this is put aside.
 const ROTATE_AT: u64 = 64 * 1024 * 1024;
 /// Files put aside that are kept, `.1` the newest.
@@ -29,8 +36,34 @@ pub(crate) struct Batch {
 /// Where batches go.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    queue: OnceLock<SyncSender<Batch>>,
+    running: Mutex<Option<Running>>,
     dropped: AtomicU64,
+    empty: Arc<Empty>,
+}
+
+#[derive(Debug)]
+struct Running {
+    queue: SyncSender<Batch>,
+    thread: JoinHandle<()>,
+}
+
+/// Batches that were written.
+#[derive(Debug, Default)]
+struct Empty(Mutex<Vec<Vec<u8>>>);
+
+impl Empty {
+    fn take(&self) -> Vec<u8> {
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        found.unwrap_or_else(|| Vec::with_capacity(CAPACITY))
+    }
+
+    fn put(&self, mut lines: Vec<u8>) {
+        lines.clear();
+        let mut empty = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if empty.len() < KEEP_EMPTY && lines.capacity() <= CAPACITY {
+            empty.push(lines);
+        }
+    }
 }
 
 impl Writer {
@@ -40,16 +73,33 @@ impl Writer {
     /// The thread cannot be started.
     pub(crate) fn start(&self, directory: PathBuf) -> io::Result<()> {
         let (queue, batches) = sync_channel(MOST_WAITING);
-        std::thread::Builder::new().name("edge-log".into()).spawn(move || write(&batches, &directory))?;
-        // Started once.
-        let _ = self.queue.set(queue);
+        let empty = self.empty.clone();
+        let work = move || write(&batches, &directory, &empty);
+        let thread = thread::Builder::new().name("edge-log".into()).spawn(work)?;
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Running { queue, thread });
         Ok(())
+    }
+
+    /// Returns when everything that was handed over has been written; what comes later is dropped.
+    pub(crate) fn finish(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running { queue, thread }) = running {
+            // The thread ends when nothing more can come.
+            drop(queue);
+            let _ = thread.join();
+        }
+    }
+
+    /// Begins a batch.
+    pub(crate) fn begin(&self, log: Arc<AccessLog>) -> Batch {
+        Batch { log, lines: self.empty.take() }
     }
 
     /// Hands a batch over, or drops it when too many wait.
     pub(crate) fn send(&self, batch: Batch) {
         let lines = memchr::memchr_iter(b'\n', &batch.lines).count() as u64;
-        if self.queue.get().is_none_or(|queue| queue.try_send(batch).is_err()) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.as_ref().is_none_or(|running| running.queue.try_send(batch).is_err()) {
             self.dropped.fetch_add(lines, Ordering::Relaxed);
         }
     }
@@ -60,7 +110,7 @@ impl Writer {
     }
 }
 
-fn write(batches: &Receiver<Batch>, directory: &Path) {
+fn write(batches: &Receiver<Batch>, directory: &Path, empty: &Empty) {
     let mut files: HashMap<Box<str>, Growing> = HashMap::new();
     while let Ok(Batch { log, lines }) = batches.recv() {
         let written = match files.get_mut(&log.name) {
@@ -76,6 +126,7 @@ fn write(batches: &Receiver<Batch>, directory: &Path) {
             // The disk may have been cleared, or the directory moved: the next batch looks anew.
             files.remove(&log.name);
         }
+        empty.put(lines);
     }
 }
 

@@ -90,7 +90,10 @@ impl Asking<'_, '_> {
     fn begin_log(&self, route: &Route, routed: &Routed<'_>, admission: &mut Admission) -> Option<Trace> {
         let log = route.site.log.as_ref()?;
         let trace = Trace::of(self.request.values("traceparent").next());
-        let told = told(self.request, route, routed, self.facts, &trace);
+        let ip = routed.client.ip;
+        let vouched = (ip != self.peer.ip).then(|| ip.to_string());
+        let client = vouched.as_deref().unwrap_or(&self.peer.address);
+        let told = told(self.request, route, client, self.facts, &trace);
         let told = Told { tls: self.peer.tls, protocol: self.peer.protocol.unwrap_or(told.protocol), ..told };
         admission.draft.get_or_insert_with(|| Draft::begin(log, &told));
         Some(trace)
@@ -203,12 +206,12 @@ pub(super) struct Extra<'a> {
 fn told<'b>(
     request: &Request<'b>,
     route: &'b Route,
-    routed: &Routed<'_>,
+    client: &'b str,
     facts: Facts,
     trace: &'b Trace,
 ) -> Told<'b> {
     Told {
-        client: routed.client.ip,
+        client,
         scheme: if facts.is_secure { "https" } else { "http" },
         method: request.method,
         host: request.host_value,

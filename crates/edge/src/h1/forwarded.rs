@@ -15,7 +15,7 @@ use std::rc::Rc;
 pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
     /// The same, as text.
-    address: Rc<str>,
+    pub(super) address: Rc<str>,
     pub(crate) port: u16,
     /// Where it came in, where its connection cannot be asked any more.
     pub(crate) local: Option<SocketAddr>,

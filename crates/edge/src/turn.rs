@@ -30,3 +30,57 @@ pub(crate) fn wait_for_others(cx: &mut Context<'_>) {
     // It is not waited for: what counts is whom it wakes, and when.
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    /// How often another task had its turn while `busy` was at work.
+    async fn others_beside(busy: impl Future<Output = ()>) -> u32 {
+        let (turns, is_over) = (Cell::new(0), Cell::new(false));
+        let other = async {
+            while !is_over.get() {
+                turns.set(turns.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        };
+        let busy = async {
+            busy.await;
+            is_over.set(true);
+        };
+        tokio::join!(busy, other);
+        turns.get()
+    }
+
+    #[tokio::test]
+    async fn bytes_without_end_are_moved_in_turns() {
+        const TURNS: usize = 10;
+        let busy = async {
+            let mut turn = Turn::default();
+            for _ in 0..4 * TURNS {
+                turn.spend(MOST_BYTES / 4).await;
+            }
+        };
+        assert!(others_beside(busy).await >= TURNS as u32);
+        let short = async { Turn::default().spend(MOST_BYTES - 1).await };
+        assert!(others_beside(short).await <= 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_others_is_polled_again() {
+        let mut left = 10;
+        poll_fn(|cx| {
+            left -= 1;
+            if left == 0 {
+                return Poll::Ready(());
+            }
+            // Nobody else would wake it.
+            wait_for_others(cx);
+            Poll::Pending
+        })
+        .await;
+    }
+}

@@ -91,13 +91,14 @@ impl Watch for ReadHalf<'_> {
     }
 }
 
-/// A TLS connection. Both directions change one session, so halves borrow it in turns.
+/// A TLS connection. Both directions change one session, so halves borrow it in turns. It has a place of its own: what is
+/// moved about would be a kilobyte and a half, and every future that it goes through would keep room for it.
 #[derive(Debug)]
-pub(crate) struct Secure<S>(RefCell<S>);
+pub(crate) struct Secure<S>(Box<RefCell<S>>);
 
 impl<S: Unpin> Secure<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self(RefCell::new(stream))
+        Self(Box::new(RefCell::new(stream)))
     }
 
     pub(crate) fn get_mut(&mut self) -> &mut S {

@@ -24,7 +24,7 @@ use tokio_rustls::client::TlsStream;
 #[derive(Debug)]
 pub(crate) enum Wire {
     Plain(TcpStream),
-    Secure(Box<Secure<TlsStream<TcpStream>>>),
+    Secure(Secure<TlsStream<TcpStream>>),
 }
 
 /// What is read from while something is written to.
@@ -43,7 +43,7 @@ pub(crate) enum Writer<'w> {
 
 impl Wire {
     pub(crate) fn secure(stream: TlsStream<TcpStream>) -> Self {
-        Self::Secure(Box::new(Secure::new(stream)))
+        Self::Secure(Secure::new(stream))
     }
 
     /// Both directions at once.

@@ -281,22 +281,49 @@ enum Opening {
 }
 
 async fn answer(worker: &Rc<Worker>, opening: Opening, peer: SocketAddr) {
-    let mut from = Peer::new(peer, Scheme::Https);
+    let from = Peer::new(peer, Scheme::Https);
     // A handshake's state is large and short-lived; idle connections should not keep room for it.
-    let shaken = Box::pin(shake_hands(worker, opening)).await;
-    worker.shared.tls.handshakes.count(&shaken);
-    let chain = shaken.as_ref().ok().and_then(|stream| stream.get_ref().1.peer_certificates());
-    from.shown = chain.map(Shown::new);
-    from.tls = shaken.as_ref().ok().and_then(|stream| version(stream.get_ref().1));
-    match shaken {
+    let Some((stream, agreed, from)) = Box::pin(agree(worker, opening, from)).await else { return };
+    match agreed {
+        Agreed::Http1 => h1::serve(worker, stream, from).await,
+        Agreed::Http2 => Box::pin(h2::serve(worker, stream, None, from)).await,
         // An authority has seen what it wanted to see.
-        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) => {}
-        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
-            Box::pin(h2::serve(worker, Secure::new(stream), None, from)).await;
-        }
-        Ok(stream) => h1::serve(worker, Secure::new(stream), from).await,
-        Err(error) => tracing::debug!(%error, %peer, "no TLS connection"),
+        Agreed::Proof => {}
     }
+}
+
+/// What is spoken on a connection.
+enum Agreed {
+    Http1,
+    Http2,
+    /// Nothing: its certificate was all that was asked for (RFC 8737).
+    Proof,
+}
+
+/// Shakes hands, and notes what is known of the client after that.
+async fn agree(
+    worker: &Worker,
+    opening: Opening,
+    mut from: Peer,
+) -> Option<(Secure<TlsStream<TcpStream>>, Agreed, Peer)> {
+    let shaken = shake_hands(worker, opening).await;
+    worker.shared.tls.handshakes.count(&shaken);
+    let stream = match shaken {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%error, peer = %from.ip, "no TLS connection");
+            return None;
+        }
+    };
+    let session = stream.get_ref().1;
+    from.shown = session.peer_certificates().map(Shown::new);
+    from.tls = version(session);
+    let agreed = match session.alpn_protocol() {
+        Some(ACME_TLS) => Agreed::Proof,
+        Some(HTTP2) => Agreed::Http2,
+        _ => Agreed::Http1,
+    };
+    Some((Secure::new(stream), agreed, from))
 }
 
 /// The version that was agreed on, as the access log has it.

@@ -28,6 +28,8 @@ const ROOM: usize = 16 * 1024;
 /// What comes after a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// More, at once.
+    Continue,
     /// More, nobody knows when: what is there must be readable by itself.
     Flush,
     /// Nothing.
@@ -112,7 +114,11 @@ impl Drop for Encoder {
 }
 
 fn gzip(state: &mut Compress, mut piece: &[u8], step: Step, out: &mut Vec<u8>) -> io::Result<()> {
-    let flush = if step == Step::Finish { FlushCompress::Finish } else { FlushCompress::Sync };
+    let flush = match step {
+        Step::Continue => FlushCompress::None,
+        Step::Flush => FlushCompress::Sync,
+        Step::Finish => FlushCompress::Finish,
+    };
     loop {
         out.reserve(ROOM);
         let before = state.total_in();
@@ -120,8 +126,8 @@ fn gzip(state: &mut Compress, mut piece: &[u8], step: Step, out: &mut Vec<u8>) -
         let taken = usize::try_from(state.total_in() - before).unwrap_or(piece.len());
         piece = piece.get(taken..).unwrap_or_default();
         // With room left over, everything asked for has been written.
-        let is_through = piece.is_empty() && out.len() < out.capacity();
-        if status == Status::StreamEnd || (step == Step::Flush && is_through) {
+        let is_through = piece.is_empty() && (step == Step::Continue || out.len() < out.capacity());
+        if status == Status::StreamEnd || (step != Step::Finish && is_through) {
             return Ok(());
         }
     }
@@ -137,6 +143,7 @@ fn zstd(state: &mut Zstd<'static>, mut piece: &[u8], step: Step, out: &mut Vec<u
     loop {
         let mut into = zstd::stream::raw::OutBuffer::around(&mut room[..]);
         let left = match step {
+            Step::Continue => return Ok(()),
             Step::Finish => state.finish(&mut into, true)?,
             Step::Flush => state.flush(&mut into)?,
         };
@@ -156,6 +163,7 @@ fn brotli(
     let Some(writer) = state else { return Ok(()) };
     writer.write_all(piece)?;
     match step {
+        Step::Continue => {}
         Step::Flush => {
             writer.flush()?;
             out.append(writer.get_mut());
@@ -179,6 +187,19 @@ mod tests {
             ContentCoding::Brotli => brotli::Decompressor::new(bytes, 4096).read_to_end(&mut out),
         };
         out
+    }
+
+    #[test]
+    fn what_goes_on_at_once_comes_out_whole() {
+        let plain: Vec<u8> = (0..100_000_u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).collect();
+        for coding in [ContentCoding::Gzip, ContentCoding::Zstd, ContentCoding::Brotli] {
+            let (mut encoder, mut coded) = (Encoder::new(coding).unwrap(), Vec::new());
+            for piece in plain.chunks(4096) {
+                encoder.encode(piece, Step::Continue, &mut coded).unwrap();
+            }
+            encoder.encode(b"", Step::Finish, &mut coded).unwrap();
+            assert!(decode(coding, &coded) == plain, "{coding:?}");
+        }
     }
 
     #[test]

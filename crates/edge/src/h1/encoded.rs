@@ -12,10 +12,10 @@ use crate::sink::{Piece, Sink};
 use crate::source::Source;
 use crate::transport::TransportError;
 use mainstay_model::ContentCoding;
+use std::io;
 
-/// Bytes compressed at once from which others have their turn before the next: some milliseconds of work, where passing on
-/// as much takes microseconds. What is smaller has rarely more behind it.
-const TURN: usize = 16 * 1024;
+/// Bytes compressed in one turn: half a millisecond of work, where passing on as much takes microseconds.
+const TURN: usize = 4 * 1024;
 
 impl Passage<'_> {
     /// As [`Passage::run`] does, with the body in `coding`.
@@ -46,7 +46,7 @@ impl Passage<'_> {
             coded.clear();
             if !data.is_empty() || taken.done {
                 let step = if taken.done { Step::Finish } else { Step::Flush };
-                encoder.encode(data, step, &mut coded).map_err(failed)?;
+                encode(&mut encoder, data, step, &mut coded).await.map_err(failed)?;
             }
             if let Some(buf) = slot {
                 buf.consume(taken.read);
@@ -88,4 +88,14 @@ impl Passage<'_> {
         }
         Ok(())
     }
+}
+
+/// Compresses all of `data`; others have their turns meanwhile.
+async fn encode(encoder: &mut Encoder, data: &[u8], step: Step, out: &mut Vec<u8>) -> io::Result<()> {
+    let (before, last) = data.split_at(data.len().saturating_sub(1) / TURN * TURN);
+    for piece in before.chunks(TURN) {
+        encoder.encode(piece, Step::Continue, out)?;
+        tokio::task::yield_now().await;
+    }
+    encoder.encode(last, step, out)
 }

@@ -370,6 +370,8 @@ impl<'w, C: Client> Connection<'w, C> {
                 Ok(0) | Err(_) => return,
                 Ok(count) => left = left.saturating_sub(count),
             }
+            // Who sends what nobody reads comes last.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -5,7 +5,7 @@ use super::tls::{Authority, connect};
 use super::{Client, Edge};
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use h2::{RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::Request;
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
@@ -230,7 +230,13 @@ impl Asker {
                 break;
             }
             for answer in waiting {
-                let mut answer = answer.await.map_err(|e| format!("answer: {e}"))?;
+                let mut answer = match answer.await {
+                    Ok(answer) => answer,
+                    // Nobody has looked at it, and nobody was to: it crossed the server's goodbye (RFC 9113, 6.8), and
+                    // clients ask again on their next connection, as this one does.
+                    Err(error) if error.is_go_away() && error.reason() == Some(Reason::NO_ERROR) => continue,
+                    Err(error) => return Err(format!("answer: {error}")),
+                };
                 if answer.status() != 200 {
                     return Err(format!("status {}", answer.status()));
                 }

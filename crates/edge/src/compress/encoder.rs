@@ -8,7 +8,7 @@ use flate2::{Compress, FlushCompress, Status};
 use mainstay_model::ContentCoding;
 use std::cell::RefCell;
 use std::io::{self, Write};
-use zstd::stream::raw::{Encoder as Zstd, Operation};
+use zstd::stream::raw::{Encoder as Zstd, InBuffer, Operation, OutBuffer};
 
 /// nginx's level too: half the bytes of the next ones' gains for a third of their time.
 const GZIP_LEVEL: u32 = 1;
@@ -133,21 +133,21 @@ fn gzip(state: &mut Compress, mut piece: &[u8], step: Step, out: &mut Vec<u8>) -
     }
 }
 
-fn zstd(state: &mut Zstd<'static>, mut piece: &[u8], step: Step, out: &mut Vec<u8>) -> io::Result<()> {
-    let mut room = vec![0; ROOM];
-    while !piece.is_empty() {
-        let status = state.run_on_buffers(piece, &mut room)?;
-        piece = &piece[status.bytes_read..];
-        out.extend_from_slice(&room[..status.bytes_written]);
-    }
+fn zstd(state: &mut Zstd<'static>, piece: &[u8], step: Step, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut input = InBuffer::around(piece);
     loop {
-        let mut into = zstd::stream::raw::OutBuffer::around(&mut room[..]);
+        out.reserve(ROOM);
+        let end = out.len();
+        let mut into = OutBuffer::around_pos(out, end);
+        if input.pos() < piece.len() {
+            state.run(&mut input, &mut into)?;
+            continue;
+        }
         let left = match step {
-            Step::Continue => return Ok(()),
-            Step::Finish => state.finish(&mut into, true)?,
+            Step::Continue => 0,
             Step::Flush => state.flush(&mut into)?,
+            Step::Finish => state.finish(&mut into, true)?,
         };
-        out.extend_from_slice(into.as_slice());
         if left == 0 {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! Has the linker pack the binary's relative relocations (`DT_RELR`): packed they take a twentieth of a megabyte, else more
-//! than one. Only where the C library of the machine that builds can read them, as that of each machine can that is at least
+//! Has the linker pack the binary's relative relocations (`DT_RELR`): packed they take 8 KB, else more than a megabyte.
+//! Only where the C library of the machine that builds can read them, as that of each machine can that is at least
 //! as new, and older ones do not run the binary anyway.
 
 use std::env;

@@ -23,9 +23,17 @@ use tokio::net::{TcpListener, TcpStream};
 /// the kernel's queue holds those that wait.
 const PAUSE_WHEN_FULL: u64 = 100;
 
+/// Connections that are begun before those that are open have their turn.
+const MOST_IN_TURN: u32 = 16;
+
 /// Accepts for as long as the listener is open.
 pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<TcpListener>, address: SocketAddr) {
+    let mut begun = 0_u32;
     loop {
+        begun = begun.wrapping_add(1);
+        if begun.is_multiple_of(MOST_IN_TURN) {
+            tokio::task::yield_now().await;
+        }
         match listener.accept().await {
             Ok((stream, peer)) => begin(&worker, stream, peer, address),
             Err(error) if is_about_one_connection(&error) => {}
@@ -62,53 +70,34 @@ fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: Sock
     };
     // While a listener is being closed its address is in no table any more; what waited is HTTP or will be told so.
     let kind = table.kind(address).unwrap_or(Kind::Http);
-    if table.proxied.contains(&address) {
-        tokio::task::spawn_local(async move { serve_proxied(open, stream, peer, address, kind).await });
-        return;
-    }
-    match kind {
-        Kind::Http => {
-            tokio::task::spawn_local(async move {
-                h1::serve(&open.worker, stream, Peer::new(peer, Scheme::Http)).await
-            });
-        }
-        Kind::Https => {
-            tokio::task::spawn_local(async move { tls::serve(&open.worker, stream, peer).await });
-        }
-        Kind::Tcp(_) => {
-            let from = Arrival { address, peer };
-            tokio::task::spawn_local(async move { tunnel::serve_tcp(&open.worker, stream, from).await });
-        }
-        Kind::Sni => {
-            let from = Arrival { address, peer };
-            tokio::task::spawn_local(async move { tunnel::serve_sni(&open.worker, stream, from).await });
-        }
+    let from = Arrival { address, peer };
+    match table.proxied.contains(&address) {
+        true => drop(tokio::task::spawn_local(serve_proxied(open, stream, from, kind))),
+        false => serve(open, stream, from, kind),
     }
 }
 
-/// The same behind a load balancer.
-async fn serve_proxied(
-    open: OpenConnection,
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    address: SocketAddr,
-    kind: Kind,
-) {
-    let client = match proxy::read(&mut stream).await {
-        Ok(client) => client.unwrap_or(peer),
-        Err(error) => return tracing::debug!(%error, %peer, "a connection without its client"),
-    };
-    // Each has a large state of its own.
+/// Serves a connection behind a load balancer, as its client's.
+async fn serve_proxied(open: OpenConnection, mut stream: TcpStream, from: Arrival, kind: Kind) {
+    match proxy::read(&mut stream).await {
+        Ok(client) => serve(open, stream, Arrival { peer: client.unwrap_or(from.peer), ..from }, kind),
+        Err(error) => tracing::debug!(%error, peer = %from.peer, "a connection without its client"),
+    }
+}
+
+fn serve(open: OpenConnection, stream: TcpStream, from: Arrival, kind: Kind) {
+    let peer = from.peer;
+    let worker = open.worker.clone();
     match kind {
-        Kind::Http => Box::pin(h1::serve(&open.worker, stream, Peer::new(client, Scheme::Http))).await,
-        Kind::Https => Box::pin(tls::serve(&open.worker, stream, client)).await,
+        Kind::Http => worker.spawn(peer.ip(), async move {
+            h1::serve(&open.worker, stream, Peer::new(peer, Scheme::Http)).await;
+        }),
+        Kind::Https => worker.spawn(peer.ip(), async move { tls::serve(&open.worker, stream, peer).await }),
         Kind::Tcp(_) => {
-            let from = Arrival { address, peer: client };
-            Box::pin(tunnel::serve_tcp(&open.worker, stream, from)).await;
+            worker.spawn(peer.ip(), async move { tunnel::serve_tcp(&open.worker, stream, from).await });
         }
         Kind::Sni => {
-            let from = Arrival { address, peer: client };
-            Box::pin(tunnel::serve_sni(&open.worker, stream, from)).await;
+            worker.spawn(peer.ip(), async move { tunnel::serve_sni(&open.worker, stream, from).await });
         }
     }
 }

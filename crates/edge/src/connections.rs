@@ -61,8 +61,8 @@ impl Connections {
     }
 }
 
-/// Who is counted together: an IPv4 address or an IPv6 /64, which is the least a subscriber is given.
-fn subscriber(client: IpAddr) -> IpAddr {
+/// Who is taken for one client: an IPv4 address or an IPv6 /64, which is the least a subscriber is given.
+pub(crate) fn subscriber(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
         v4 => v4,

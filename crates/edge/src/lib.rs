@@ -23,6 +23,7 @@ mod connect;
 mod connections;
 pub mod control;
 mod error_page;
+mod fair;
 mod files;
 #[cfg(fuzzing)]
 pub mod fuzz;

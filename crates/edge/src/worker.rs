@@ -6,6 +6,7 @@ use crate::accept;
 use crate::access_log::{Batch, Draft, FULL_BATCH};
 use crate::call::Connections;
 use crate::clock::{self, TICK};
+use crate::fair::Rounds;
 use crate::h3;
 use crate::pool::Pool;
 use crate::shared::Shared;
@@ -14,7 +15,7 @@ use crate::tally::Tally;
 use crate::target::TargetState;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,6 +50,7 @@ pub(crate) struct Worker {
     pub(crate) pool: RefCell<Pool>,
     /// Connections that are shared by many requests.
     pub(crate) calls: Rc<Connections>,
+    pub(crate) rounds: Rc<Rounds>,
     /// Connections now open.
     pub(crate) connections: Cell<usize>,
     turn: Cell<usize>,
@@ -76,6 +78,7 @@ impl Worker {
             index,
             pool: RefCell::default(),
             calls: Rc::default(),
+            rounds: Rc::default(),
             connections: Cell::new(0),
             turn: Cell::new(index),
             table: RefCell::new(Rc::new(InForce(shared.table()))),
@@ -84,6 +87,11 @@ impl Worker {
             date: RefCell::new(httpdate::fmt_http_date(SystemTime::now())),
             shared,
         }
+    }
+
+    /// Has a task run in its client's share of the thread's time.
+    pub(crate) fn spawn(&self, client: IpAddr, task: impl Future<Output = ()> + 'static) {
+        tokio::task::spawn_local(self.rounds.share(client, task));
     }
 
     /// The table in force. Cheap: one atomic load, and no shared counter is touched unless it changed.
@@ -154,6 +162,7 @@ pub(crate) fn run(
     runtime.block_on(async move {
         let worker = Rc::new(Worker::new(index, shared));
         tokio::task::spawn_local(obey(worker.clone(), orders));
+        tokio::task::spawn_local(worker.rounds.clone().keep());
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ticks = 0_u32;

@@ -227,6 +227,7 @@ async fn answer(
     let has_body = !body.is_end_stream();
     let stream = Stream::new(body, respond);
     let watched = stream.clone();
+    let mut member = worker.rounds.member(peer.ip);
     let mut answering = pin!(async move {
         let mut connection = Connection::new(worker, stream, peer);
         let next = match request::read(&parts, has_body, worker.table().clients.head_line) {
@@ -240,7 +241,7 @@ async fn answer(
             connection.tunnel(*upgraded).await;
         }
     });
-    poll_fn(|cx| match answering.as_mut().poll(cx) {
+    poll_fn(|cx| match member.poll(cx, answering.as_mut()) {
         Poll::Ready(()) => Poll::Ready(true),
         // Nothing more is done for a request that nobody waits for.
         Poll::Pending => watched.poll_cancelled(cx).map(|()| false),

@@ -64,7 +64,7 @@ pub(crate) async fn run(worker: Rc<Worker>, socket: UdpSocket, address: SocketAd
             incoming.refuse();
             continue;
         };
-        tokio::task::spawn_local(serve(open, incoming, address));
+        worker.spawn(incoming.remote_address().ip(), serve(open, incoming, address));
     }
 }
 
@@ -160,7 +160,7 @@ async fn converse(
                 }
                 let answering = answer(worker.clone(), peer.clone(), connection.clone(), resolver);
                 let outcomes = outcomes.clone();
-                tokio::task::spawn_local(async move {
+                worker.spawn(peer.ip, async move {
                     let count = if answering.await { &outcomes.answered } else { &outcomes.cancelled };
                     count.set(count.get() + 1);
                 });

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """An instance with every bad habit, by path: one that answers, hangs, drips, never ends, or takes whatever comes.
 
-Knows nothing about who asks. Prints its port.
+`upstream.py good` runs before everybody else on its core, where the system lets it, and `upstream.py bad` behind them. Knows
+nothing about who asks. Prints its port.
 """
 
 import asyncio
+import contextlib
+import os
 import sys
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 200\r\n\r\n" + b"x" * 200
@@ -63,6 +66,11 @@ async def main():
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "bad":
+        os.nice(19)
+    else:
+        with contextlib.suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     try:
         asyncio.run(main())
     except KeyboardInterrupt:

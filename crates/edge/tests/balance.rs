@@ -282,6 +282,28 @@ async fn a_backup_answers_when_nobody_else_can() {
     assert_eq!(answered(edge.address, 2).await, ["first"; 2]);
 }
 
+#[tokio::test]
+async fn an_instance_that_has_just_come_gets_its_share_little_by_little() {
+    let (old, new) = (echo("old").await, echo("new").await);
+    for (slow_start, expected) in [(Some(3_000), 0..=10), (Some(1), 18..=20), (None, 20..=20)] {
+        let make = |version, instances: &[(&str, SocketAddr)]| {
+            let routes = table(version).route_with("*", "/", "u", |route| {
+                route.policy.balance = Balance::RoundRobin;
+                route.policy.slow_start = slow_start.map(Duration::from_millis);
+            });
+            instances.iter().fold(routes, |routes, (name, address)| routes.target("u", name, *address))
+        };
+        let mut edge = Edge::with(make(1, &[("old", old)])).await;
+        assert_eq!(answered(edge.address, 1).await, ["old"]);
+        // Until it is no longer new itself.
+        tokio::time::sleep(Duration::from_millis(slow_start.unwrap_or_default() + 100)).await;
+        edge.apply(make(2, &[("old", old), ("new", new)])).await;
+        let seen = answered(edge.address, 40).await;
+        let got = seen.iter().filter(|name| *name == "new").count();
+        assert!(expected.contains(&got), "{slow_start:?}: {got} of 40");
+    }
+}
+
 /// A backend that answers with the number of its connection and of the request on it.
 async fn counting() -> SocketAddr {
     let connections = Arc::new(AtomicUsize::new(0));

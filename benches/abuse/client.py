@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""An ordinary client: `client.py PORT` asks for /good 200 times a second over four connections until its standard input ends.
+
+Times count from when it should have asked. Where the system lets it, it runs before everybody else on its core, so that what
+it notices is the server's doing. Prints milliseconds (p50, p99) and how many requests failed, as JSON.
+"""
+
+import json
+import os
+import select
+import socket
+import sys
+import time
+
+RATE = 200
+ASK = b"GET /good HTTP/1.1\r\nHost: bench.test\r\n\r\n"
+
+
+def connect(port):
+    stream = socket.create_connection(("127.0.0.1", port), timeout=30)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return stream
+
+
+def ask(stream):
+    stream.sendall(ASK)
+    got = b""
+    while not got.endswith(b"x" * 200):
+        piece = stream.recv(4096)
+        if not piece:
+            raise ConnectionError
+        got += piece
+
+
+def main():
+    port = int(sys.argv[1])
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        print("an ordinary client without precedence: its times are also those of its core", file=sys.stderr)
+    streams, took, failed, number = [connect(port) for _ in range(4)], [], 0, 0
+    begun = time.perf_counter()
+    while True:
+        due = begun + number / RATE
+        number += 1
+        if select.select([sys.stdin], [], [], max(0, due - time.perf_counter()))[0]:
+            break
+        try:
+            ask(streams[number % 4])
+            took.append(time.perf_counter() - due)
+        except OSError:
+            failed += 1
+            streams[number % 4] = connect(port)
+    took.sort()
+    print(json.dumps([took[len(took) // 2] * 1000, took[len(took) * 99 // 100] * 1000, failed]))
+
+
+if __name__ == "__main__":
+    main()

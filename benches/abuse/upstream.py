@@ -12,7 +12,7 @@ import sys
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 200\r\n\r\n" + b"x" * 200
 # Text of the kind that compresses as JSON does.
-ROWS = b"".join(b'{"id": %d, "name": "row %d", "state": "open"},\n' % (n, n * 7919 % 9973) for n in range(2000))
+ROWS = b"".join(b'{"id": %d, "name": "row %d", "state": "open"},\n' % (n, n * 7919 % 9973) for n in range(1300))
 GIGABYTE = 1 << 30
 
 
@@ -38,8 +38,9 @@ async def serve(reader, writer):
                     await writer.drain()
             if path.startswith(b"/down"):
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % GIGABYTE)
-                piece = b"d" * (1 << 20)
-                for _ in range(GIGABYTE >> 20):
+                # A kernel that is given more at once has no time for the ordinary client.
+                piece = b"d" * (1 << 16)
+                for _ in range(GIGABYTE >> 16):
                     writer.write(piece)
                     await writer.drain()
             elif path.startswith(b"/up"):

@@ -228,7 +228,7 @@ async fn answer(
     let stream = Stream::new(body, respond);
     let watched = stream.clone();
     let mut member = worker.rounds.member(peer.ip);
-    let mut answering = pin!(async move {
+    let mut answering = pin!(Some(async move {
         let mut connection = Connection::new(worker, stream, peer);
         let next = match request::read(&parts, has_body, worker.table().clients.head_line) {
             Ok((head, bounds)) => connection.answer_to(head, bounds).await,
@@ -240,11 +240,15 @@ async fn answer(
         if let Next::Upgraded(upgraded) = next {
             connection.tunnel(*upgraded).await;
         }
-    });
-    poll_fn(|cx| match member.poll(cx, answering.as_mut()) {
-        Poll::Ready(()) => Poll::Ready(true),
-        // Nothing more is done for a request that nobody waits for.
-        Poll::Pending => watched.poll_cancelled(cx).map(|()| false),
-    })
-    .await
+    }));
+    let mut turn = pin!(poll_fn(|cx| {
+        let answered = answering.as_mut().as_pin_mut().map_or(Poll::Ready(()), |task| task.poll(cx));
+        if answered.is_ready() || watched.poll_cancelled(cx).is_pending() {
+            return answered.map(|()| true);
+        }
+        // Nothing more is done for a request that nobody waits for. To let go of what was begun costs its client time, too.
+        answering.set(None);
+        Poll::Ready(false)
+    }));
+    poll_fn(|cx| member.poll(cx, turn.as_mut())).await
 }

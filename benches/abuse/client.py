@@ -17,7 +17,8 @@ ASK = b"GET /good HTTP/1.1\r\nHost: bench.test\r\n\r\n"
 
 
 def connect(port):
-    stream = socket.create_connection(("127.0.0.1", port), timeout=30)
+    # From an address that nobody attacks from.
+    stream = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=("127.0.2.1", 0))
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return stream
 

@@ -44,7 +44,8 @@ async def serve(reader, writer):
                     writer.write(piece)
                     await writer.drain()
             elif path.startswith(b"/up"):
-                left = int(next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))[15:])
+                lengths = (line[15:] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+                left = int(next(lengths, 0))
                 while left:
                     piece = await reader.read(min(left, 1 << 20))
                     if not piece:

@@ -64,6 +64,16 @@ pub(crate) struct TargetState {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+/// When the last that was told to leave closes what it has open; 0 when none was.
+static CLOSING_UNTIL: AtomicU64 = AtomicU64::new(0);
+
+/// When the last instance that was told to leave closes what it has open, if one was. Until then somebody may have to be
+/// cut off.
+pub(crate) fn closing_until() -> Option<Millis> {
+    let until = CLOSING_UNTIL.load(Ordering::Relaxed);
+    (until != 0).then_some(until)
+}
+
 impl TargetState {
     pub(crate) fn new(instance: &str, address: Address) -> Self {
         Self {
@@ -106,6 +116,9 @@ impl TargetState {
         }
         self.phase.store(u8::from(phase == Phase::Leaving), Ordering::Relaxed);
         self.closes_by.store(closes_by, Ordering::Relaxed);
+        if closes_by != NEVER {
+            CLOSING_UNTIL.fetch_max(closes_by.max(now), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn closes_by(&self) -> Millis {

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 /// What a client may use of a round before its other tasks wait for the next: some ten requests, or one handshake. Less
 /// would be spent on asking the sockets, which is done once a round.
 const SLICE: Duration = Duration::from_micros(250);
+/// What one turn counts at most: no task works for longer without a pause, so the thread was kept from running.
+const LONGEST_TURN: Duration = Duration::from_millis(1);
 /// How long each turn of a client counts while there are no others: nobody looks at the clock for it. So it has 256 turns
 /// before those who would be served first are looked for.
 const TURN_ALONE: Duration = SLICE.checked_div(256).unwrap();
@@ -199,7 +201,7 @@ impl Member {
 
     /// Notes how long the task has run, and has the next go on if there is time.
     fn has_run(&self, took: Duration) {
-        self.client.spent.set(self.client.spent.get() + took);
+        self.client.spent.set(self.client.spent.get() + took.min(LONGEST_TURN));
         if self.client.is_waiting() && self.client.may_spend(self.rounds.number.get()) {
             self.client.call_next();
         }

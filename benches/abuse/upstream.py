@@ -36,11 +36,12 @@ async def serve(reader, writer):
                 while True:
                     writer.write(b"%x\r\n%s\r\n" % (len(ROWS), ROWS))
                     await writer.drain()
-            if path.startswith(b"/down"):
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % GIGABYTE)
+            if path.startswith((b"/down", b"/megabyte")):
+                length = GIGABYTE if path.startswith(b"/down") else 1 << 20
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length)
                 # A kernel that is given more at once has no time for the ordinary client.
                 piece = b"d" * (1 << 16)
-                for _ in range(GIGABYTE >> 16):
+                for _ in range(length >> 16):
                     writer.write(piece)
                     await writer.drain()
             elif path.startswith(b"/up"):

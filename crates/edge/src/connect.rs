@@ -95,7 +95,7 @@ async fn attempt(target: &TargetState, ends: Option<Ends>) -> Result<Wire, Conne
             let shaken = Box::pin(manner.shake_hands(stream, &target.address)).await;
             shaken.map(Wire::secure).map_err(ConnectError::Tls)
         }
-        _ => Ok(Wire::Plain(stream)),
+        _ => Ok(Wire::plain(stream)),
     }
 }
 

@@ -86,7 +86,7 @@ pub(crate) async fn pass_on(
     let deadline = Deadline::new();
     let Some((upstream, in_flight)) = reach(worker, &client, peer, find, &deadline).await else { return };
     deadline.follow(Some(in_flight.target().clone()));
-    let mut tunnel = Tunnel::new(client, Wire::Plain(upstream));
+    let mut tunnel = Tunnel::new(client, Wire::plain(upstream));
     tunnel.begin_with(said, None);
     // Databases' clients hold connections for days: only a peer that vanished, or a drain, ends them.
     tunnel.run(&worker.shared, &deadline, NEVER).await;

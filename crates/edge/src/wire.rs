@@ -22,7 +22,14 @@ use tokio_rustls::client::TlsStream;
 
 /// A connection to an instance.
 #[derive(Debug)]
-pub(crate) enum Wire {
+pub(crate) struct Wire {
+    stream: Stream,
+    /// A request is on its way, or its answer.
+    is_engaged: bool,
+}
+
+#[derive(Debug)]
+enum Stream {
     Plain(TcpStream),
     Secure(Secure<TlsStream<TcpStream>>),
 }
@@ -42,18 +49,43 @@ pub(crate) enum Writer<'w> {
 }
 
 impl Wire {
+    pub(crate) fn plain(stream: TcpStream) -> Self {
+        Self { stream: Stream::Plain(stream), is_engaged: false }
+    }
+
     pub(crate) fn secure(stream: TlsStream<TcpStream>) -> Self {
-        Self::Secure(Secure::new(stream))
+        Self { stream: Stream::Secure(Secure::new(stream)), is_engaged: false }
+    }
+
+    /// The socket that all bytes go through as they are, if one does.
+    pub(crate) fn as_plain(&self) -> Option<&TcpStream> {
+        match &self.stream {
+            Stream::Plain(stream) => Some(stream),
+            Stream::Secure(_) => None,
+        }
+    }
+
+    /// From now on it is reset when it is dropped, for a request or its answer would be cut off: the instance need not finish
+    /// it, and the kernel keeps no port for a connection that nobody wants (as HAProxy does).
+    pub(crate) fn engaged(mut self) -> Self {
+        self.is_engaged = true;
+        self
+    }
+
+    /// From now on it is closed in order.
+    pub(crate) fn released(mut self) -> Self {
+        self.is_engaged = false;
+        self
     }
 
     /// Both directions at once.
     pub(crate) fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
-        match self {
-            Self::Plain(stream) => {
+        match &mut self.stream {
+            Stream::Plain(stream) => {
                 let (reader, writer) = stream.split();
                 (Reader::Plain(reader), Writer::Plain(writer))
             }
-            Self::Secure(stream) => {
+            Stream::Secure(stream) => {
                 let (reader, writer) = stream.halves();
                 (Reader::Secure(reader), Writer::Secure(writer))
             }
@@ -61,9 +93,9 @@ impl Wire {
     }
 
     pub(crate) fn socket(&mut self) -> &TcpStream {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Secure(stream) => stream.get_mut().get_ref().0,
+        match &mut self.stream {
+            Stream::Plain(stream) => stream,
+            Stream::Secure(stream) => stream.get_mut().get_ref().0,
         }
     }
 
@@ -71,13 +103,22 @@ impl Wire {
     /// closed it or broke the protocol; of TLS there may be a late ticket, which is taken in.
     pub(crate) fn is_stale(&mut self) -> bool {
         let cx = &mut Context::from_waker(Waker::noop());
-        match self {
-            Self::Plain(stream) => stream.poll_read_ready(cx).is_ready(),
-            Self::Secure(stream) => {
+        match &mut self.stream {
+            Stream::Plain(stream) => stream.poll_read_ready(cx).is_ready(),
+            Stream::Secure(stream) => {
                 let stream = stream.get_mut();
                 let has_news = stream.get_ref().0.poll_read_ready(cx).is_ready();
                 has_news && Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_ready()
             }
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.is_engaged {
+            // What failed here is gone anyway.
+            let _ = self.socket().set_zero_linger();
         }
     }
 }

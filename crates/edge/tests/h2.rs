@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use support::tls::{Authority, connect};
 use support::{Client, Edge, backend, echo, replying, table};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -193,6 +193,39 @@ async fn requests_of_a_connection_do_not_wait_for_each_other() {
     stream.send_reset(Reason::CANCEL);
     drop(slow);
     edge.until(|status| status.in_flight.is_empty()).await;
+}
+
+/// How the connection of the next request ends for a backend that answers `GET /whole` and nothing else.
+async fn how_it_ends(path: &'static str) -> std::io::Result<usize> {
+    let (saw, mut seen) = tokio::sync::mpsc::channel(1);
+    let address = backend(move |mut client: Client| {
+        let saw = saw.clone();
+        async move {
+            let request = client.try_request().await.unwrap();
+            if request.head.starts_with("GET /whole") {
+                client.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
+            }
+            saw.send(client.stream.read(&mut [0; 1]).await).await.unwrap();
+        }
+    })
+    .await;
+    let mut edge = to(address).await;
+    let mut ready = client(&edge).await.ready().await.unwrap();
+    let (answer, mut stream) = ready.send_request(get(path), true).unwrap();
+    if path == "/whole" {
+        assert_eq!(answer.await.unwrap().status(), 200);
+    } else {
+        edge.until(|status| status.in_flight.get("s/u.1") == Some(&1)).await;
+        stream.send_reset(Reason::CANCEL);
+    }
+    seen.recv().await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_cancelled_leaves_no_port_behind() {
+    assert_eq!(how_it_ends("/whole").await.unwrap(), 0, "closed in order");
+    let reset = how_it_ends("/never").await.unwrap_err();
+    assert_eq!(reset.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]

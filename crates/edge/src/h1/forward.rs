@@ -179,17 +179,23 @@ impl<C: Client> Exchange<'_, C> {
         let is_quiet = relayed.map_err(ForwardError::Midway)?;
         match line {
             Line::Wire(wire) if upgraded => {
-                return Ok(Delivered { keep_alive: false, upgraded: Some((wire, slot, self.in_flight)) });
+                let upgraded = Some((wire.released(), slot, self.in_flight));
+                return Ok(Delivered { keep_alive: false, upgraded });
             }
             // Bytes after the response would be taken for the answer to the next request.
-            Line::Wire(wire) if keeps && is_quiet => {
-                let (carried, keeping) =
-                    (self.carried.get() + 1, self.table.routes[self.request.route].keeping);
-                self.worker.pool.borrow_mut().put(self.in_flight.target(), wire, carried, keeping);
-            }
-            Line::Wire(_) | Line::Call(_) => {}
+            Line::Wire(wire) => self.done_with(wire, keeps && is_quiet),
+            Line::Call(_) => {}
         }
         Ok(Delivered { keep_alive, upgraded: None })
+    }
+
+    /// Keeps a connection for the next request, or closes it in order.
+    pub(super) fn done_with(&self, wire: Wire, keeps: bool) {
+        let wire = wire.released();
+        if keeps {
+            let (carried, keeping) = (self.carried.get() + 1, self.table.routes[self.request.route].keeping);
+            self.worker.pool.borrow_mut().put(self.in_flight.target(), wire, carried, keeping);
+        }
     }
 
     /// Passes the response on; false when the instance has sent more than that.
@@ -201,7 +207,8 @@ impl<C: Client> Exchange<'_, C> {
         slot: &mut Option<Buf>,
     ) -> Result<bool, BodyError> {
         if C::IS_PLAIN
-            && let Line::Wire(Wire::Plain(from)) = &*line
+            && let Line::Wire(wire) = &*line
+            && let Some(from) = wire.as_plain()
             && let Some(left) = passage.left_behind(slot)
             && let (Some(to), Some(pipe)) = (self.client.socket(), Pipe::take())
         {

@@ -121,12 +121,12 @@ impl<C: Client> Exchange<'_, C> {
             && let Some((wire, carried)) = self.worker.pool.borrow_mut().take(target, idle_at_most)
         {
             self.carried.set(carried);
-            return Ok((Line::Wire(wire), true));
+            return Ok((Line::Wire(wire.engaged()), true));
         }
         self.carried.set(0);
         let wire = connect::connect(target, ends, self.deadline, self.request.timeouts.connect).await?;
         self.tally.connected.set(clock::precise());
-        Ok((Line::Wire(wire), false))
+        Ok((Line::Wire(wire.engaged()), false))
     }
 
     /// Who the client is, as far as services are told, and where it came in.

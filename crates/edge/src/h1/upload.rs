@@ -76,14 +76,12 @@ impl<C: Client> Exchange<'_, C> {
             let wait = || self.deadline.arm(timeouts.first_byte);
             (both(upload, response, &uploaded, &begun, wait).await, slot)
         };
+        drop((client_read, client_write));
         let (keep_alive, keeps) = result.inspect_err(|error| line.blame(error))?;
         if let Line::Wire(wire) = line
-            && keeps
-            && slot.is_none()
             && uploaded.get()
         {
-            let (carried, keeping) = (self.carried.get() + 1, self.table.routes[self.request.route].keeping);
-            self.worker.pool.borrow_mut().put(self.in_flight.target(), wire, carried, keeping);
+            self.done_with(wire, keeps && slot.is_none());
         }
         Ok(Delivered { keep_alive: keep_alive && uploaded.get(), upgraded: None })
     }

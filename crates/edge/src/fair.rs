@@ -14,16 +14,19 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+/// Nanoseconds.
+type Nanos = u64;
 
 /// What a client may use of a round before its other tasks wait for the next: some ten requests, or one handshake. Less
 /// would be spent on asking the sockets, which is done once a round.
-const SLICE: Duration = Duration::from_micros(250);
+const SLICE: Nanos = 250_000;
 /// What one turn counts at most: no task works for longer without a pause, so the thread was kept from running.
-const LONGEST_TURN: Duration = Duration::from_millis(1);
+const LONGEST_TURN: Nanos = 1_000_000;
 /// How long each turn of a client counts while there are no others: nobody looks at the clock for it. So it has 256 turns
 /// before those who would be served first are looked for.
-const TURN_ALONE: Duration = SLICE.checked_div(256).unwrap();
+const TURN_ALONE: Nanos = SLICE / 256;
 
 /// The rounds of one thread.
 #[derive(Default)]
@@ -41,7 +44,7 @@ struct Client {
     address: IpAddr,
     tasks: Cell<usize>,
     /// Used in this round, and what was used too much before.
-    spent: Cell<Duration>,
+    spent: Cell<Nanos>,
     /// The round that `spent` is about.
     round: Cell<u64>,
     /// Its tasks that wait, the longest first.
@@ -121,7 +124,7 @@ impl Client {
         Rc::new(Self {
             address,
             tasks: Cell::new(0),
-            spent: Cell::new(Duration::ZERO),
+            spent: Cell::new(0),
             round: Cell::new(0),
             deferred: RefCell::default(),
             is_calling: Cell::new(false),
@@ -137,8 +140,7 @@ impl Client {
     fn may_spend(&self, round: u64) -> bool {
         let begun = round - self.round.replace(round);
         if begun > 0 {
-            let dealt = SLICE.saturating_mul(begun.try_into().unwrap_or(u32::MAX));
-            self.spent.set(self.spent.get().saturating_sub(dealt));
+            self.spent.set(self.spent.get().saturating_sub(SLICE.saturating_mul(begun)));
         }
         self.spent.get() < SLICE
     }
@@ -166,6 +168,12 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// What another task of the same client is polled by.
+    pub(crate) fn another(&self) -> Self {
+        self.client.tasks.set(self.client.tasks.get() + 1);
+        Self { rounds: self.rounds.clone(), client: self.client.clone(), place: None }
+    }
+
     /// Lets the task go on, unless its client's time is up; then it is called when there is more.
     pub(crate) fn poll<F: Future>(&mut self, cx: &mut Context<'_>, task: Pin<&mut F>) -> Poll<F::Output> {
         if !self.may_run(cx) {
@@ -173,7 +181,8 @@ impl Member {
         }
         let begun = self.rounds.is_shared().then(Instant::now);
         let polled = task.poll(cx);
-        self.has_run(begun.map_or(TURN_ALONE, |begun| begun.elapsed()));
+        let took = begun.map(|begun| Nanos::try_from(begun.elapsed().as_nanos()).unwrap_or(Nanos::MAX));
+        self.has_run(took.unwrap_or(TURN_ALONE));
         polled
     }
 
@@ -200,7 +209,7 @@ impl Member {
     }
 
     /// Notes how long the task has run, and has the next go on if there is time.
-    fn has_run(&self, took: Duration) {
+    fn has_run(&self, took: Nanos) {
         self.client.spent.set(self.client.spent.get() + took.min(LONGEST_TURN));
         if self.client.is_waiting() && self.client.may_spend(self.rounds.number.get()) {
             self.client.call_next();
@@ -245,14 +254,15 @@ impl<F: Future> Future for Fair<F> {
 mod tests {
     use super::*;
     use std::thread;
+    use std::time::Duration;
 
     const BUSY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const QUIET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 
     /// Comes back again and again, each time with as much work as `turn`, until `is_over`.
-    async fn work(turn: Duration, is_over: Rc<Cell<bool>>, turns: Rc<Cell<u32>>) {
+    async fn work(turn: Nanos, is_over: Rc<Cell<bool>>, turns: Rc<Cell<u32>>) {
         while !is_over.get() {
-            thread::sleep(turn);
+            thread::sleep(Duration::from_nanos(turn));
             turns.set(turns.get() + 1);
             tokio::task::yield_now().await;
         }

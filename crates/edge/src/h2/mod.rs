@@ -12,6 +12,7 @@ mod stream;
 use crate::buffer::Buf;
 use crate::client::Client;
 use crate::clock::{Deadline, Millis};
+use crate::fair::Member;
 use crate::h1::{Connection, Facts, Next, Peer, Refused};
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -59,7 +60,7 @@ pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, mut stream: C, input: 
     // Its streams have no socket to ask.
     peer.local = stream.socket().and_then(|socket| socket.local_addr().ok());
     peer.protocol = Some("HTTP/2.0");
-    let open = Rc::new(Open::new());
+    let open = Rc::new(Open::new(worker.rounds.member(peer.ip)));
     open.deadline.arm(PREFACE_PATIENCE);
     let mut handshake = pin!(settings().handshake::<_, Bytes>(Guarded::new(stream, input)));
     let shaken = poll_fn(|cx| match handshake.as_mut().poll(cx) {
@@ -146,10 +147,11 @@ struct Open {
     deadline: Deadline,
     /// The connection's task.
     waker: RefCell<Waker>,
+    member: Member,
 }
 
 impl Open {
-    fn new() -> Self {
+    fn new(member: Member) -> Self {
         Self {
             streams: Cell::new(0),
             answered: Cell::new(0),
@@ -158,6 +160,7 @@ impl Open {
             idle: Cell::new(Millis::MAX),
             deadline: Deadline::new(),
             waker: RefCell::new(Waker::noop().clone()),
+            member,
         }
     }
 
@@ -201,7 +204,7 @@ impl Open {
             self.deadline.disarm();
         }
         let (worker, peer, counted) = (worker.clone(), peer.clone(), Counted::new(self.clone()));
-        Job { worker, peer, request, respond, counted }.begin();
+        Job { worker, peer, request, respond, member: self.member.another(), counted }.begin();
     }
 
     /// One stream less.
@@ -222,12 +225,12 @@ async fn answer(
     peer: Peer,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
+    mut member: Member,
 ) -> bool {
     let (parts, body) = request.into_parts();
     let has_body = !body.is_end_stream();
     let stream = Stream::new(body, respond);
     let watched = stream.clone();
-    let mut member = worker.rounds.member(peer.ip);
     let mut answering = pin!(Some(async move {
         let mut connection = Connection::new(worker, stream, peer);
         let next = match request::read(&parts, has_body, worker.table().clients.head_line) {

@@ -5,6 +5,7 @@
 
 use super::Open;
 use super::answer;
+use crate::fair::Member;
 use crate::h1::Peer;
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -29,6 +30,7 @@ pub(super) struct Job {
     pub(super) peer: Peer,
     pub(super) request: Box<Request<RecvStream>>,
     pub(super) respond: SendResponse<Bytes>,
+    pub(super) member: Member,
     pub(super) counted: Counted,
 }
 
@@ -42,8 +44,8 @@ impl Job {
     }
 
     async fn run(self) {
-        let Self { worker, peer, request, respond, counted } = self;
-        let was_answered = answer(&worker, peer, *request, respond).await;
+        let Self { worker, peer, request, respond, member, counted } = self;
+        let was_answered = answer(&worker, peer, *request, respond, member).await;
         counted.end(was_answered);
     }
 }

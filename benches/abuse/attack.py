@@ -81,31 +81,31 @@ def idle_tls(sockets, count):
 
 
 def hold(sockets, count, first, each, pause):
-    """Connections that begin with `first` and go on with `each`, one octet per `pause`; whoever is closed comes again."""
-    held, closed, last = [], 0, time.monotonic()
-    for _ in range(count):
+    """Connections that begin with `first` and go on with `each`, one octet per `pause` seconds, one after the other; whoever is
+    closed comes again."""
+    def begin():
         stream = sockets.open()
         stream.sendall(first)
         stream.setblocking(False)
-        held.append(stream)
+        return stream
+
+    held, closed, last = [begin() for _ in range(count)], 0, time.monotonic()
     print("ready", flush=True)
     for octet in itertools.cycle(each):
-        last += pause
-        while time.monotonic() < last:
+        for part in range(100):
+            last += pause / 100
+            time.sleep(max(0, last - time.monotonic()))
             if over():
                 return {"held": len(held), "closed": closed}
-            time.sleep(0.05)
-        for place, stream in enumerate(held):
-            try:
-                stream.send(bytes([octet]))
-            except BlockingIOError:
-                pass
-            except OSError:
-                closed += 1
-                stream.close()
-                held[place] = stream = sockets.open()
-                stream.sendall(first)
-                stream.setblocking(False)
+            for place in range(part, count, 100):
+                try:
+                    held[place].send(bytes([octet]))
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    closed += 1
+                    held[place].close()
+                    held[place] = begin()
 
 
 def slow_heads(sockets, count):

@@ -14,8 +14,16 @@ use crate::transport::TransportError;
 use mainstay_model::ContentCoding;
 use std::io;
 
-/// Bytes compressed in one turn: half a millisecond of work, where passing on as much takes microseconds.
-const TURN: usize = 4 * 1024;
+/// Bytes compressed in one turn. Few answers are longer: those that pause in the middle have an encoder each, and more of
+/// them than a thread keeps are made anew each time, which costs as much as the compressing.
+const fn turn(coding: ContentCoding) -> usize {
+    match coding {
+        // A tenth of a millisecond.
+        ContentCoding::Gzip | ContentCoding::Zstd => 32 * 1024,
+        // Half a millisecond; its encoders are made anew anyway.
+        ContentCoding::Brotli => 4 * 1024,
+    }
+}
 
 impl Passage<'_> {
     /// As [`Passage::run`] does, with the body in `coding`.
@@ -34,7 +42,7 @@ impl Passage<'_> {
         C: Watch,
     {
         let failed = |error| BodyError::Sink(TransportError::Io(error));
-        let mut encoder = Encoder::new(coding).map_err(failed)?;
+        let (mut encoder, turn) = (Encoder::new(coding).map_err(failed)?, turn(coding));
         let mut coded = Out::take();
         let mut watching = watch.is_some();
         loop {
@@ -46,7 +54,7 @@ impl Passage<'_> {
             coded.clear();
             if !data.is_empty() || taken.done {
                 let step = if taken.done { Step::Finish } else { Step::Flush };
-                encode(&mut encoder, data, step, &mut coded).await.map_err(failed)?;
+                encode(&mut encoder, data, turn, step, &mut coded).await.map_err(failed)?;
             }
             if let Some(buf) = slot {
                 buf.consume(taken.read);
@@ -58,7 +66,7 @@ impl Passage<'_> {
             if taken.done {
                 return Ok(());
             }
-            if taken.data >= TURN {
+            if taken.data >= turn {
                 tokio::task::yield_now().await;
             }
             if self.more(taken.data, reader, slot, &mut watch, &mut watching).await? == 0 {
@@ -91,11 +99,44 @@ impl Passage<'_> {
 }
 
 /// Compresses all of `data`; others have their turns meanwhile.
-async fn encode(encoder: &mut Encoder, data: &[u8], step: Step, out: &mut Vec<u8>) -> io::Result<()> {
-    let (before, last) = data.split_at(data.len().saturating_sub(1) / TURN * TURN);
-    for piece in before.chunks(TURN) {
+async fn encode(
+    encoder: &mut Encoder,
+    data: &[u8],
+    turn: usize,
+    step: Step,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    let (before, last) = data.split_at(data.len().saturating_sub(1) / turn * turn);
+    for piece in before.chunks(turn) {
         encoder.encode(piece, Step::Continue, out)?;
         tokio::task::yield_now().await;
     }
     encoder.encode(last, step, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    /// How often compressing so many bytes pauses.
+    fn pauses(coding: ContentCoding, length: usize) -> usize {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _runtime = runtime.enter();
+        let (mut encoder, mut out) = (Encoder::new(coding).unwrap(), Vec::new());
+        let data = vec![b'x'; length];
+        let mut encoding = pin!(encode(&mut encoder, &data, turn(coding), Step::Finish, &mut out));
+        let cx = &mut Context::from_waker(Waker::noop());
+        std::iter::repeat_with(|| encoding.as_mut().poll(cx)).take_while(Poll::is_pending).count()
+    }
+
+    #[test]
+    fn an_answer_of_twenty_kilobytes_needs_no_second_encoder_beside_it() {
+        for coding in [ContentCoding::Gzip, ContentCoding::Zstd] {
+            assert_eq!(pauses(coding, 20 * 1024), 0);
+            assert_eq!(pauses(coding, 20 * turn(coding)), 19);
+        }
+        assert_eq!(pauses(ContentCoding::Brotli, 20 * 1024), 4);
+    }
 }

@@ -71,8 +71,7 @@ impl Rounds {
     pub(crate) fn member(self: &Rc<Self>, client: IpAddr) -> Member {
         let address = subscriber(client);
         let client = self.clients.borrow_mut().entry(address).or_insert_with(|| Client::new(address)).clone();
-        client.tasks.set(client.tasks.get() + 1);
-        Member { rounds: self.clone(), client, place: None }
+        Member::new(self.clone(), client)
     }
 
     /// Begins a round whenever somebody waits for one. Runs forever.
@@ -168,10 +167,14 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    fn new(rounds: Rc<Rounds>, client: Rc<Client>) -> Self {
+        client.tasks.set(client.tasks.get() + 1);
+        Self { rounds, client, place: None }
+    }
+
     /// What another task of the same client is polled by.
     pub(crate) fn another(&self) -> Self {
-        self.client.tasks.set(self.client.tasks.get() + 1);
-        Self { rounds: self.rounds.clone(), client: self.client.clone(), place: None }
+        Self::new(self.rounds.clone(), self.client.clone())
     }
 
     /// Lets the task go on, unless its client's time is up; then it is called when there is more.

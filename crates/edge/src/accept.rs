@@ -8,6 +8,7 @@ use crate::clock::Deadline;
 use crate::h1::Peer;
 use crate::table::{Kind, Table};
 use crate::tunnel::Arrival;
+use crate::turn::Turn;
 use crate::worker::Worker;
 use crate::{h1, proxy, tls, tunnel};
 use rustix::net::SocketFlags;
@@ -25,16 +26,13 @@ const PAUSE_WHEN_FULL: u64 = 100;
 
 /// Connections that are begun before those that are open have their turn: half a millisecond. Few at a time would have
 /// everybody wait who comes behind a crowd.
-const MOST_IN_TURN: u32 = 64;
+const MOST_IN_TURN: usize = 64;
 
 /// Accepts for as long as the listener is open.
 pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<TcpListener>, address: SocketAddr) {
-    let mut begun = 0_u32;
+    let mut turn = Turn::of(MOST_IN_TURN);
     loop {
-        begun = begun.wrapping_add(1);
-        if begun.is_multiple_of(MOST_IN_TURN) {
-            tokio::task::yield_now().await;
-        }
+        turn.spend(1).await;
         match listener.accept().await {
             Ok((stream, peer)) => begin(&worker, stream, peer, address),
             Err(error) if is_about_one_connection(&error) => {}

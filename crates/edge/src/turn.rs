@@ -11,15 +11,30 @@ use std::task::Context;
 pub(crate) const MOST_BYTES: usize = 256 * 1024;
 
 /// What has been done since others had their turn.
-#[derive(Debug, Default)]
-pub(crate) struct Turn(usize);
+#[derive(Debug)]
+pub(crate) struct Turn {
+    done: usize,
+    most: usize,
+}
+
+impl Default for Turn {
+    /// A turn of bytes.
+    fn default() -> Self {
+        Self::of(MOST_BYTES)
+    }
+}
 
 impl Turn {
-    /// Notes that so many bytes were moved, and lets the others go first when that is a turn's worth.
-    pub(crate) async fn spend(&mut self, bytes: usize) {
-        self.0 += bytes;
-        if self.0 >= MOST_BYTES {
-            self.0 = 0;
+    /// A turn of so many, of whatever is counted.
+    pub(crate) fn of(most: usize) -> Self {
+        Self { done: 0, most }
+    }
+
+    /// Notes that so much was done, and lets the others go first when that is a turn's worth.
+    pub(crate) async fn spend(&mut self, count: usize) {
+        self.done += count;
+        if self.done >= self.most {
+            self.done = 0;
             tokio::task::yield_now().await;
         }
     }

@@ -14,6 +14,7 @@ use crate::client::Client;
 use crate::clock::{Deadline, Millis};
 use crate::fair::Member;
 use crate::h1::{Connection, Facts, Next, Peer, Refused};
+use crate::turn::Turn;
 use crate::worker::Worker;
 use bytes::Bytes;
 use guard::Guarded;
@@ -46,7 +47,7 @@ pub(crate) const LARGEST_HEAD: u32 = 16 * 1024;
 /// Bytes of answers kept for a connection while its client does not take them.
 const SEND_BUFFER: usize = 128 * 1024;
 /// Streams that are begun for a connection before others have their turn.
-const MOST_IN_TURN: u32 = 8;
+const MOST_IN_TURN: usize = 8;
 /// Streams a client may cancel beyond those that it let us answer. Browsers cancel what a page no longer needs; opening
 /// and cancelling at once is an attack ("rapid reset").
 pub(crate) const MOST_CANCELLED: u64 = 100;
@@ -72,7 +73,7 @@ pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, mut stream: C, input: 
     open.idle.set(worker.table().clients.idle);
     open.deadline.arm(open.idle.get());
     let mut ending = pin!(worker.shared.ending());
-    let (mut is_leaving, mut begun) = (false, 0_u32);
+    let (mut is_leaving, mut turn) = (false, Turn::of(MOST_IN_TURN));
     loop {
         let event = poll_fn(|cx| {
             if let Poll::Ready(event) = open.poll(&mut connection, cx) {
@@ -86,10 +87,7 @@ pub(crate) async fn serve<C: Client>(worker: &Rc<Worker>, mut stream: C, input: 
         match event.await {
             Event::Request(request, respond) => {
                 open.begin(worker, &peer, request, respond);
-                begun += 1;
-                if begun.is_multiple_of(MOST_IN_TURN) {
-                    tokio::task::yield_now().await;
-                }
+                turn.spend(1).await;
             }
             Event::End => return,
             // Told to leave and did not.

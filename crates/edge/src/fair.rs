@@ -19,9 +19,9 @@ use std::time::Instant;
 /// Nanoseconds.
 type Nanos = u64;
 
-/// What a client may use of a round before its other tasks wait for the next: some ten requests, or one handshake. Less
+/// What a client may use of a round before its other tasks wait for the next: some five requests, or half a handshake. Less
 /// would be spent on asking the sockets, which is done once a round.
-const SLICE: Nanos = 250_000;
+const SLICE: Nanos = 100_000;
 /// What one turn counts at most: no task works for longer without a pause, so the thread was kept from running.
 const LONGEST_TURN: Nanos = 1_000_000;
 /// How long each turn of a client counts while there are no others: nobody looks at the clock for it. So it has 256 turns

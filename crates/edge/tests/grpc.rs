@@ -1,4 +1,4 @@
-//! gRPC through the edge: grpcio at both ends sees through it what it sees without it.
+//! gRPC through the edge: grpcio at both ends sees through it what it sees without it, and Go's passes its own tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
@@ -61,4 +61,42 @@ async fn they_are_with_tls_to_the_upstream() {
     let seen = ask(edge.address).await;
     assert!(seen.contains("unary: ok") && seen.contains("at once: ok True"), "{seen}");
     assert_eq!(seen.lines().filter(|line| line.contains("UNAVAILABLE")).count(), 0, "{seen}");
+}
+
+/// The cases of gRPC's interoperability tests that are about one client and one server without credentials
+/// (<https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md>).
+const CASES: [&str; 14] = [
+    "empty_unary",
+    "large_unary",
+    "client_streaming",
+    "server_streaming",
+    "ping_pong",
+    "empty_stream",
+    "timeout_on_sleeping_server",
+    "cancel_after_begin",
+    "cancel_after_first_response",
+    "status_code_and_message",
+    "special_status_message",
+    "custom_metadata",
+    "unimplemented_method",
+    "unimplemented_service",
+];
+
+#[tokio::test]
+async fn the_tests_of_grpc_itself_pass_between_two_of_go() {
+    let server = Server::start("grpc-go-server", |command, _, address| {
+        command.args(["--port", &address.port().to_string()]);
+    })
+    .await;
+    let mut table = table(1).route("127.0.0.1", "/", "u").target("u", "s/u.1", server.address);
+    table.upstream("u").transport.scheme = Scheme::H2c;
+    let mut edge = Edge::with(table).await;
+    for case in CASES {
+        let mut command = Command::new("grpc-go-client");
+        command.args(["--server_host", "127.0.0.1", "--server_port", &edge.address.port().to_string()]);
+        let output = command.args(["--test_case", case]).kill_on_drop(true).output().await;
+        let output = output.expect("grpc-go-client is installed: run ./test");
+        assert!(output.status.success(), "{case}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    edge.until(|status| status.in_flight.is_empty()).await;
 }

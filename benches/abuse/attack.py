@@ -2,7 +2,8 @@
 """One kind of abuse of an HTTP server, for as long as its standard input is open: `attack.py KIND PORT COUNT [FROM]`.
 
 Prints `ready` when it has begun in earnest, and at the end what became of it, as JSON. Connections come from addresses of the
-loopback network, from 127.0.1.FROM on, for one has too few ports. Knows nothing about who is attacked.
+loopback network, from 127.1.0.FROM on, for one has too few ports; those of a crowd, from as many addresses. Knows nothing about
+who is attacked.
 """
 
 import itertools
@@ -23,13 +24,14 @@ PORTS = 20_000
 
 
 class Sockets:
-    def __init__(self, port, first):
-        self.port, self.first, self.made = port, first, 0
+    def __init__(self, port, first, addresses=None):
+        self.port, self.first, self.addresses, self.made = port, first, addresses, 0
 
     def open(self):
         made = socket.socket()
         made.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT: many share a port
-        made.bind((f"127.0.1.{self.first + self.made // PORTS}", 0))
+        place = self.made % self.addresses if self.addresses else self.made // PORTS
+        made.bind((f"127.1.{place // 200}.{self.first + place % 200}", 0))
         self.made += 1
         made.connect(("127.0.0.1", self.port))
         return made
@@ -242,7 +244,8 @@ def large_heads():
 def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     kind, port, count, *first = sys.argv[1:]
-    sockets, count = Sockets(int(port), int(first[0]) if first else 1), int(count)
+    count, is_crowd = int(count), kind.startswith("crowd_")
+    sockets, kind = Sockets(int(port), int(first[0]) if first else 1, count if is_crowd else None), kind.removeprefix("crowd_")
     by_name = {"idle": idle, "idle_tls": idle_tls, "slow_heads": slow_heads, "slow_bodies": slow_bodies,
                "slow_readers": slow_readers}
     if kind in by_name:

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """An instance with every bad habit, by path: one that answers, hangs, drips, never ends, or takes whatever comes.
 
-`upstream.py good` runs before everybody else on its core, where the system lets it, and `upstream.py bad` behind them. Knows
-nothing about who asks. Prints its port.
+`upstream.py good` runs before everybody else on its core, where the system lets it. Knows nothing about who asks. Prints its port.
 """
 
 import asyncio
@@ -69,9 +68,7 @@ async def main():
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "bad":
-        os.nice(19)
-    else:
+    if sys.argv[1] == "good":
         with contextlib.suppress(PermissionError):
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     try:

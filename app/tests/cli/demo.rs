@@ -1,16 +1,11 @@
-//! The demo, whole: it loses no request and leaves nothing behind.
+//! The demo, whole: it loses no request and leaves nothing behind. One at a time: see `.config/nextest.toml`.
 
 use crate::sandbox::Sandbox;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
-
-/// One at a time: each load is made for a machine of its own.
-static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
 fn the_show_loses_no_request_and_leaves_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let sandbox = Sandbox::new("");
     let temporary = sandbox.path().display().to_string();
     let ran: crate::sandbox::Ran =
@@ -27,7 +22,6 @@ fn the_show_loses_no_request_and_leaves_nothing() {
 
 #[test]
 fn a_signal_ends_it_at_any_time_and_nothing_is_left() {
-    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for (signal, status) in [("TERM", 130), ("INT", 130)] {
         let sandbox = Sandbox::new("");
         let temporary = sandbox.path().display().to_string();

@@ -3,7 +3,7 @@
 //! Nothing here is shared with another worker but [`Shared`]. Knows nothing about HTTP.
 
 use crate::accept;
-use crate::access_log::{Batch, Draft, FULL_BATCH};
+use crate::access_log::{Batch, Draft};
 use crate::call::Connections;
 use crate::clock::{self, TICK};
 use crate::fair::Rounds;
@@ -127,7 +127,7 @@ impl Worker {
         });
         let batch = &mut waiting[at];
         draft.finish(tally, service, target, &mut batch.lines);
-        if batch.lines.len() >= FULL_BATCH {
+        if batch.is_full() {
             self.shared.log.send(waiting.swap_remove(at));
         }
     }

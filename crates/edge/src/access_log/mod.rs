@@ -8,7 +8,7 @@ mod line;
 mod writer;
 
 pub(crate) use line::{Draft, Told};
-pub(crate) use writer::{Batch, FULL_BATCH, Writer};
+pub(crate) use writer::{Batch, Writer};
 
 use mainstay_model::LogFormat;
 use std::sync::atomic::{AtomicU32, Ordering};

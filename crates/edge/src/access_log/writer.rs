@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 /// Batches that may wait: some 16 MiB, a few seconds of a slow disk.
 const MOST_WAITING: usize = 256;
 /// Bytes handed over at once: a write of this size costs the disk as much as one of a single line.
-pub(crate) const FULL_BATCH: usize = 64 * 1024;
+const FULL_BATCH: usize = 64 * 1024;
 /// Room in a batch: it is handed over when it has grown to this, by a line that may be long.
 const CAPACITY: usize = FULL_BATCH + FULL_BATCH / 4;
 /// Emptied batches kept for the threads that fill them: memory that is used for the first time costs the kernel's time too.
@@ -31,6 +31,13 @@ const KEEP: usize = 4;
 pub(crate) struct Batch {
     pub(crate) log: Arc<AccessLog>,
     pub(crate) lines: Vec<u8>,
+}
+
+impl Batch {
+    /// Whether it is to be handed over.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lines.len() >= FULL_BATCH
+    }
 }
 
 /// Where batches go.

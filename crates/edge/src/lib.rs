@@ -24,6 +24,7 @@ mod connections;
 pub mod control;
 mod error_page;
 mod fair;
+mod fields;
 mod files;
 #[cfg(fuzzing)]
 pub mod fuzz;

@@ -3,12 +3,10 @@
 //!
 //! Knows nothing about streams.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use crate::fields::{self, MOST_FIELDS};
+use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, Uri};
 use std::mem::MaybeUninit;
-
-/// More fields than a client's request may have, and ours.
-const MOST_FIELDS: usize = 160;
 
 /// Reads a head that was written here, and says how long it is; none when it is none, or for no host that can be.
 pub(super) fn request(bytes: &[u8], is_secure: bool, takes_trailers: bool) -> Option<(Request<()>, usize)> {
@@ -17,16 +15,10 @@ pub(super) fn request(bytes: &[u8], is_secure: bool, takes_trailers: bool) -> Op
     let Ok(httparse::Status::Complete(length)) = parsed.parse_with_uninit_headers(bytes, &mut storage) else {
         return None;
     };
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
-    let mut host: &[u8] = b"";
-    for field in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        match name {
-            header::HOST => host = field.value,
-            _ if is_of_the_connection(&name) => {}
-            _ => drop(headers.append(name, HeaderValue::from_bytes(field.value).ok()?)),
-        }
-    }
+    let host = parsed.headers.iter().find(|field| field.name.eq_ignore_ascii_case("host"));
+    let host = host.map_or(&b""[..], |field| field.value);
+    let mut headers =
+        fields::map(parsed.headers, |name| fields::is_of_the_connection(name) || *name == header::HOST)?;
     if takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -46,7 +38,7 @@ pub(super) fn response<B>(response: &Response<B>) -> Vec<u8> {
     out.extend_from_slice(response.status().as_str().as_bytes());
     out.extend_from_slice(b" \r\n");
     for (name, value) in response.headers() {
-        if !is_of_the_connection(name) {
+        if !fields::is_of_the_connection(name) {
             for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
                 out.extend_from_slice(piece);
             }
@@ -54,14 +46,6 @@ pub(super) fn response<B>(response: &Response<B>) -> Vec<u8> {
     }
     out.extend_from_slice(b"\r\n");
     out
-}
-
-/// Fields that would make a message malformed (RFC 9113, 8.2.2).
-fn is_of_the_connection(name: &HeaderName) -> bool {
-    match *name {
-        header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE | header::TE => true,
-        _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,9 @@
 //!
 //! Knows nothing about streams.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
+use crate::fields::{self, MOST_FIELDS};
+use http::{Response, StatusCode, header};
 use std::mem::MaybeUninit;
-
-/// More fields than an upstream's response may have, and ours.
-const MOST_FIELDS: usize = 160;
 
 /// A response head, understood.
 pub(crate) struct Head {
@@ -30,13 +27,10 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Head> {
     let Ok(httparse::Status::Complete(length)) = parsing else { return None };
     let status = StatusCode::from_u16(parsed.code?).ok()?;
     let is_switch = status == StatusCode::SWITCHING_PROTOCOLS;
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
-    for field in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        if !is_of_the_connection(&name, is_switch) {
-            headers.append(name, HeaderValue::from_bytes(field.value).ok()?);
-        }
-    }
+    // RFC 8441, 5: the answer to CONNECT has no proof that the protocol was understood.
+    let headers = fields::map(parsed.headers, |name| {
+        fields::is_of_the_connection(name) || (is_switch && *name == header::SEC_WEBSOCKET_ACCEPT)
+    })?;
     let mut response = Response::new(());
     // RFC 8441, 5: a changed protocol is any success.
     *response.status_mut() = if is_switch { StatusCode::OK } else { status };
@@ -44,18 +38,10 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Head> {
     Some(Head { response, length, is_switch })
 }
 
-/// Fields that would make the response malformed (RFC 9113, 8.2.2), or mean nothing in it.
-fn is_of_the_connection(name: &HeaderName, is_switch: bool) -> bool {
-    match *name {
-        header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE => true,
-        header::SEC_WEBSOCKET_ACCEPT => is_switch,
-        _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
 
     #[test]
     fn what_belongs_to_the_connection_stays_behind() {

@@ -55,12 +55,20 @@ def wait_for(port, process, name):
 
 
 def fill(template, directory, **values):
+    """Writes a template of this directory, or of another by its whole path."""
     text = (HERE / template).read_text()
     for key, value in {"DIR": directory, **values}.items():
         text = text.replace(f"@{key}@", str(value))
-    path = directory / template
+    path = directory / Path(template).name
     path.write_text(text)
     return path
+
+
+def certificate(directory):
+    """A certificate for HOST and the names below it, and its key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9",
+                    "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST},DNS:*.{HOST}",
+                    "-keyout", directory / "key.pem", "-out", directory / "cert.pem"], check=True, capture_output=True)
 
 
 def tree(pid):

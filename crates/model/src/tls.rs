@@ -61,7 +61,7 @@ pub struct ExternalAccount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DnsProvider {
-    /// Cloudflare's API, by a token that may edit the zone's DNS.
+    /// Cloudflare's API, by a token that may read the zone and edit its DNS.
     Cloudflare { token: Secret },
     /// A program, called as `COMMAND set NAME VALUE` and `COMMAND unset NAME VALUE`. When `set` ends, the record is seen.
     Exec { command: Vec<String> },

@@ -4,6 +4,7 @@
 //! nothing about requests.
 
 mod acme;
+mod cloudflare_dns;
 mod dns;
 pub(crate) mod https;
 pub(crate) mod internal;

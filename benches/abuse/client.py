@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """An ordinary client: `client.py PORT` asks for /good 200 times a second over four connections until its standard input ends.
 
-For each line that it is given it prints, as JSON, what it noticed since the last: milliseconds (p50, p99) and how many requests failed;
-then it connects anew. Times count from when it should have asked. Where the system lets it, it runs before everybody else on its core, so that what it
-notices is the server's doing; therefore it is started once, for an interpreter that starts or ends there would be noticed too.
+For each line that it is given it prints, as JSON, what it noticed since the last: milliseconds (p50, p99) and how many requests
+failed; then it connects anew. Times count from when it should have asked. Where the system lets it, it runs before everybody else
+on its core, so that what it notices is the server's doing; therefore it is started once, for an interpreter that starts or ends
+there would be noticed too.
 """
 
 import gc

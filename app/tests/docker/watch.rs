@@ -167,6 +167,10 @@ fn what_counts_is_what_counts_for_compose(site: &mut Site) {
     let mut compose = Command::new(program);
     compose.args(["-p", &site.project, "watch", "--no-up"]).current_dir(Path::new(site.directory.path()));
     compose.env("DOCKER_HOST", &site.docker_host);
+    // Where it writes which process watches a project. One that was killed stands there for good, and any process may get
+    // its number later.
+    let locks = tempfile::tempdir().unwrap();
+    compose.env("XDG_RUNTIME_DIR", locks.path());
     let _watching = Watching::begin(compose);
     change(site);
     assert_eq!(files(site), ours);

@@ -2,7 +2,7 @@
 
 use crate::harness::{Site, until};
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 const STACK: &str = r#"services:
   web:
@@ -162,10 +162,7 @@ fn inside(site: &Site, script: &str) -> String {
 }
 
 fn compose_output(site: &Site, words: &[&str]) -> Vec<u8> {
-    let program = std::env::var("MAINSTAY_TEST_COMPOSE").unwrap_or_else(|_| "docker-compose".into());
-    let mut command = Command::new(program);
-    command.args(["-p", &site.project]).args(words).current_dir(site.directory.path());
-    command.env("DOCKER_HOST", &site.docker_host).output().unwrap().stdout
+    site.docker_compose_command(words).output().unwrap().stdout
 }
 
 /// Names and contents of an archive's files.

@@ -111,16 +111,19 @@ impl Site {
 
     /// Runs Compose on the same stack.
     pub fn docker_compose(&self, words: &[&str]) -> String {
-        let program = std::env::var("MAINSTAY_TEST_COMPOSE").unwrap_or_else(|_| "docker-compose".into());
-        let mut command = Command::new(program);
-        command
-            .args(["-p", &self.project])
-            .args(words)
-            .current_dir(self.directory.path())
-            .envs(self.environment.clone());
-        let (ok, text) = both(&command.env("DOCKER_HOST", &self.docker_host).output().unwrap());
+        let mut command = self.docker_compose_command(words);
+        let (ok, text) = both(&command.envs(self.environment.clone()).output().unwrap());
         assert!(ok, "docker-compose {words:?}: {text}");
         text
+    }
+
+    /// Compose on the same stack, with nothing of the stack's environment.
+    pub fn docker_compose_command(&self, words: &[&str]) -> Command {
+        let program = std::env::var("MAINSTAY_TEST_COMPOSE").unwrap_or_else(|_| "docker-compose".into());
+        let mut command = Command::new(program);
+        command.args(["-p", &self.project]).args(words).current_dir(self.directory.path());
+        command.env("DOCKER_HOST", &self.docker_host);
+        command
     }
 
     /// What the Engine's own API answers to a request of this method and path.
@@ -138,10 +141,7 @@ impl Site {
 
     /// How many containers the stack has; `None` when one went while they were listed.
     pub fn containers(&self) -> Option<usize> {
-        let program = std::env::var("MAINSTAY_TEST_COMPOSE").unwrap_or_else(|_| "docker-compose".into());
-        let mut command = Command::new(program);
-        command.args(["-p", &self.project, "ps", "-aq"]).current_dir(self.directory.path());
-        let (ok, text) = both(&command.env("DOCKER_HOST", &self.docker_host).output().unwrap());
+        let (ok, text) = both(&self.docker_compose_command(&["ps", "-aq"]).output().unwrap());
         ok.then(|| text.lines().count())
     }
 

@@ -158,9 +158,7 @@ volumes: { data: {} }
         wanted["config"]["Env"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
         wanted
     };
-    let mut compose = std::process::Command::new(std::env::var("MAINSTAY_TEST_COMPOSE").unwrap());
-    compose.args(["-p", &site.project, "up", "-d"]).current_dir(site.directory.path());
-    assert!(!compose.env("DOCKER_HOST", &site.docker_host).output().unwrap().status.success());
+    assert!(!site.docker_compose_command(&["up", "-d"]).output().unwrap().status.success());
     let theirs = look(site);
     site.docker_compose(&["down", "-v"]);
     // The container of a failed hook goes with the deploy that is undone: looked at while the deploy still runs.

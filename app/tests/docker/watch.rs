@@ -2,7 +2,6 @@
 
 use crate::harness::{Site, until};
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const STACK: &str = r#"services:
@@ -163,10 +162,7 @@ fn what_counts_is_what_counts_for_compose(site: &mut Site) {
     }
     directories(site);
     write(site, "src/a.txt", "one");
-    let program = std::env::var("MAINSTAY_TEST_COMPOSE").unwrap_or_else(|_| "docker-compose".into());
-    let mut compose = Command::new(program);
-    compose.args(["-p", &site.project, "watch", "--no-up"]).current_dir(Path::new(site.directory.path()));
-    compose.env("DOCKER_HOST", &site.docker_host);
+    let mut compose = site.docker_compose_command(&["watch", "--no-up"]);
     // Where it writes which process watches a project. One that was killed stands there for good, and any process may get
     // its number later.
     let locks = tempfile::tempdir().unwrap();

@@ -179,20 +179,22 @@ mod tests {
         }
     }
 
-    /// Its address.
-    async fn stand_in(account: Arc<Mutex<Account>>) -> String {
+    /// An account without records, and where its API is.
+    async fn account() -> (Arc<Mutex<Account>>, String) {
+        let account = Arc::<Mutex<Account>>::default();
+        let served = account.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/v4", listener.local_addr().unwrap());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let account = account.clone();
+                let account = served.clone();
                 let answer = move |request: Request<Incoming>| answer(account.clone(), request);
                 let serving =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
                 tokio::spawn(async move { drop(serving.await) });
             }
         });
-        address
+        (account, address)
     }
 
     async fn answer(
@@ -224,8 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_is_written_into_the_nearest_zone_and_removed() {
-        let account = Arc::new(Mutex::new(Account::default()));
-        let (api, token) = (stand_in(account.clone()).await, Secret::new(TOKEN));
+        let ((account, api), token) = (account().await, Secret::new(TOKEN));
         let cloudflare = client(&api, &token);
         let first = cloudflare.create(NAME, "proof-1").await.unwrap();
         let second = cloudflare.create(NAME, "proof-2").await.unwrap();
@@ -245,8 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_that_was_left_behind_is_used_and_removed() {
-        let account = Arc::new(Mutex::new(Account::default()));
-        let (api, token) = (stand_in(account.clone()).await, Secret::new(TOKEN));
+        let ((account, api), token) = (account().await, Secret::new(TOKEN));
         let cloudflare = client(&api, &token);
         let before = cloudflare.create(NAME, "proof").await.unwrap();
         let again = cloudflare.create(NAME, "proof").await.unwrap();
@@ -260,7 +260,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cloudflare_refuses_is_said_without_the_token() {
-        let (api, token) = (stand_in(Arc::default()).await, Secret::new("another-token"));
+        let ((_, api), token) = (account().await, Secret::new("another-token"));
         let refused = client(&api, &token).create(NAME, "proof").await.unwrap_err();
         assert_eq!(refused.to_string(), "Cloudflare answers 403 Forbidden: Invalid access token");
         assert!(!format!("{refused:?}").contains("another-token"));

@@ -4,6 +4,7 @@
 
 use crate::clock::{self, Deadline, Millis};
 use crate::proxy;
+use crate::send_queue;
 use crate::target::{Address, TargetState};
 use crate::wire::Wire;
 use std::future::Future;
@@ -106,6 +107,7 @@ async fn dial(target: &TargetState, ends: Option<Ends>) -> Result<TcpStream, Con
     };
     // Heads and bodies are written whole; waiting for more would only add delay.
     stream.set_nodelay(true)?;
+    send_queue::bound(&stream)?;
     if let Some(version) = target.manner.as_ref().and_then(|manner| manner.send_proxy) {
         stream.write_all(&proxy::header(version, ends)).await?;
     }

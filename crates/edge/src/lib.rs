@@ -48,6 +48,7 @@ mod proxy;
 mod queue;
 mod route;
 mod run;
+mod send_queue;
 mod shared;
 mod shares;
 mod sink;

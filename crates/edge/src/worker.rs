@@ -9,6 +9,7 @@ use crate::clock::{self, TICK};
 use crate::fair::Rounds;
 use crate::h3;
 use crate::pool::Pool;
+use crate::send_queue;
 use crate::shared::Shared;
 use crate::table::Table;
 use crate::tally::Tally;
@@ -179,12 +180,18 @@ pub(crate) fn run(
     Ok(())
 }
 
+fn listening(socket: TcpListener) -> io::Result<tokio::net::TcpListener> {
+    // Here and not where it was bound: that may have been a former release.
+    send_queue::bound(&socket)?;
+    tokio::net::TcpListener::from_std(socket)
+}
+
 async fn obey(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut speaking: Vec<(SocketAddr, JoinHandle<()>)> = Vec::new();
     let mut open: Vec<(SocketAddr, JoinHandle<()>, Rc<tokio::net::TcpListener>)> = Vec::new();
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Listen(address, socket) => match tokio::net::TcpListener::from_std(socket) {
+            Order::Listen(address, socket) => match listening(socket) {
                 Ok(socket) => {
                     let socket = Rc::new(socket);
                     let loop_ = accept::run(worker.clone(), socket.clone(), address);

@@ -2,11 +2,16 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use support::{Client, Edge, backend, echo, replying, table};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-async fn to(backend: std::net::SocketAddr) -> Edge {
+async fn to(backend: SocketAddr) -> Edge {
     Edge::with(table(1).route("*", "/", "u").target("u", "s/u.1", backend)).await
 }
 
@@ -44,7 +49,7 @@ async fn chunked_responses_pass_whatever_their_cuts() {
             client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
             assert_eq!(client.response().await.text(), "wikipedia", "cut at {cut}");
         }
-        edge.end(std::time::Duration::ZERO).await;
+        edge.end(Duration::ZERO).await;
     }
 }
 
@@ -65,6 +70,62 @@ async fn large_bodies_pass_both_ways() {
         client.send([head.as_bytes(), &body].concat()).await;
         assert!(client.response().await.body == body, "{size}");
     }
+}
+
+/// Octets that the kernel keeps for a connection, at the end `from`.
+fn kept(from: SocketAddr, to: SocketAddr) -> u64 {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ports = format!(":{:04X} 0100007F:{:04X} ", from.port(), to.port());
+    let line = table.lines().find(|line| line.contains(&ports)).unwrap();
+    let queues = line.split_whitespace().nth(4).unwrap();
+    u64::from_str_radix(queues.split(':').next().unwrap(), 16).unwrap()
+}
+
+/// Sends until nobody takes it any more, which nobody says.
+async fn send_until_stuck(client: &mut Client) {
+    while timeout(Duration::from_millis(500), client.stream.write_all(&[b'x'; 4096])).await.is_ok() {}
+}
+
+#[tokio::test]
+async fn of_what_a_client_does_not_take_little_is_kept() {
+    let (stuck, mut is_stuck) = mpsc::unbounded_channel();
+    let edge = to(backend(move |mut client: Client| {
+        let stuck = stuck.clone();
+        async move {
+            client.try_request().await;
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n").await;
+            send_until_stuck(&mut client).await;
+            stuck.send(()).unwrap();
+            client.more().await;
+        }
+    })
+    .await)
+    .await;
+    let mut client = edge.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    is_stuck.recv().await.unwrap();
+    let kept = kept(edge.address, client.stream.local_addr().unwrap());
+    assert!((1..256 * 1024).contains(&kept), "{kept}");
+}
+
+#[tokio::test]
+async fn of_what_an_instance_does_not_take_little_is_kept() {
+    let (begun, mut has_begun) = mpsc::unbounded_channel();
+    let edge = to(backend(move |mut client: Client| {
+        let begun = begun.clone();
+        async move {
+            client.try_head().await;
+            begun.send(client).unwrap();
+        }
+    })
+    .await)
+    .await;
+    let mut client = edge.client().await;
+    client.send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n").await;
+    let instance = has_begun.recv().await.unwrap().stream;
+    send_until_stuck(&mut client).await;
+    let kept = kept(instance.peer_addr().unwrap(), instance.local_addr().unwrap());
+    assert!((1..256 * 1024).contains(&kept), "{kept}");
 }
 
 /// Beyond what comes with the head, such a body goes through a pipe of the kernel's.

@@ -11,9 +11,12 @@ use crate::turn::Turn;
 use rustix::fd::OwnedFd;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use rustix::process::{Resource, getrlimit};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -24,6 +27,15 @@ pub(crate) const AT_LEAST: u64 = 8 * 1024;
 const CAPACITY: usize = 256 * 1024;
 /// Pipes kept for reuse by a thread. A body holds one from its first byte to its last.
 const KEEP: usize = 32;
+
+/// Pipes that the process may have: an eighth of its descriptors, of which each takes two. Bodies that never end would take
+/// what new connections need; those that get no pipe are copied.
+static MOST: LazyLock<usize> = LazyLock::new(|| {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 16;
+    usize::try_from(most).unwrap_or(usize::MAX)
+});
+/// Pipes that it has.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static FREE: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
@@ -37,12 +49,17 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    /// A free pipe of this thread or a new one; none when the process may have no more.
+    /// A free pipe of this thread or a new one; none when there are enough.
     pub(crate) fn take() -> Option<Self> {
         if let Some(free) = FREE.with_borrow_mut(Vec::pop) {
             return Some(free);
         }
+        // Several threads may find the last one free.
+        if OPEN.load(Ordering::Relaxed) >= *MOST {
+            return None;
+        }
         let (outlet, inlet) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        OPEN.fetch_add(1, Ordering::Relaxed);
         // One that must stay small (`pipe-user-pages-soft`) does too.
         let _ = fcntl_setpipe_size(&inlet, CAPACITY);
         Some(Self { outlet, inlet, held: 0 })
@@ -78,6 +95,12 @@ impl Pipe {
             self.held -= count;
         }
         moved
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -285,7 +285,10 @@ async fn a_backup_answers_when_nobody_else_can() {
 #[tokio::test]
 async fn an_instance_that_has_just_come_gets_its_share_little_by_little() {
     let (old, new) = (echo("old").await, echo("new").await);
-    for (slow_start, expected) in [(Some(3_000), 0..=10), (Some(1), 18..=20), (None, 20..=20)] {
+    // Few while it is new: on a busy machine many take so long that it is new no more.
+    for (slow_start, requests, expected) in
+        [(Some(3_000), 12, 0..=3), (Some(1), 40, 17..=20), (None, 40, 20..=20)]
+    {
         let make = |version, instances: &[(&str, SocketAddr)]| {
             let routes = table(version).route_with("*", "/", "u", |route| {
                 route.policy.balance = Balance::RoundRobin;
@@ -298,9 +301,9 @@ async fn an_instance_that_has_just_come_gets_its_share_little_by_little() {
         // Until it is no longer new itself.
         tokio::time::sleep(Duration::from_millis(slow_start.unwrap_or_default() + 100)).await;
         edge.apply(make(2, &[("old", old), ("new", new)])).await;
-        let seen = answered(edge.address, 40).await;
+        let seen = answered(edge.address, requests).await;
         let got = seen.iter().filter(|name| *name == "new").count();
-        assert!(expected.contains(&got), "{slow_start:?}: {got} of 40");
+        assert!(expected.contains(&got), "{slow_start:?}: {got} of {requests}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an edge with few file descriptors gives them to. In a process of its own, for the bound is the process's.
 
-#![allow(clippy::unwrap_used, reason = "tests fail by it")]
+#![allow(clippy::unwrap_used, reason = "tests fail so")]
 
 mod support;
 

@@ -1,5 +1,7 @@
 //! Bodies in all their forms, both ways.
 
+#![allow(clippy::unwrap_used, reason = "tests fail so")]
+
 mod support;
 
 use std::net::SocketAddr;

@@ -2,9 +2,9 @@
 """An ordinary client: `client.py PORT` asks for /good 200 times a second over four connections until its standard input ends.
 
 For each line that it is given it prints, as JSON, what it noticed since the last: of each request when it should have been asked and
-when it was answered, in seconds of the monotonic clock, and how many failed; then it connects anew. Where the system lets it, it runs before everybody else
-on its core, so that what it notices is the server's doing; therefore it is started once, for an interpreter that starts or ends
-there would be noticed too.
+when it was answered, in seconds of the monotonic clock, and how many failed; then it connects anew. Where the system lets it, it runs
+before everybody else on its core, so that what it notices is the server's doing; therefore it is started once, for an interpreter that
+starts or ends there would be noticed too.
 """
 
 import gc

@@ -26,19 +26,22 @@ def process_of(task):
 
 
 class Steal:
-    """Watches a core until `end`. What these processes do there is not stolen; `file` is for notes."""
+    """Watches a core while it is entered; afterwards `within` may be asked. What these processes do there is not stolen; `file` is for
+    notes."""
 
     def __init__(self, core, processes, file):
         self.file, self.processes = str(file), {None, *processes}
         tasks = [task.name for pid in processes for task in Path(f"/proc/{pid}/task").iterdir()]
         # Switches among them are the most, and all the same.
         stranger = " || ".join("(" + " && ".join(f"{side}_pid != {task}" for task in tasks) + ")" for side in ("prev", "next"))
-        command = ["perf", "record", "-q", "-C", str(core), "-k", "CLOCK_MONOTONIC", "-o", self.file,
-                   "-e", f"cpu-clock/period={NANOSECONDS}/", "-e", "sched:sched_switch", "--filter", stranger]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.command = ["perf", "record", "-q", "-C", str(core), "-k", "CLOCK_MONOTONIC", "-o", self.file,
+                        "-e", f"cpu-clock/period={NANOSECONDS}/", "-e", "sched:sched_switch", "--filter", stranger]
 
-    def end(self):
-        """Ends it; `within` may be asked then."""
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, *_):
         self.process.send_signal(signal.SIGINT)
         self.process.wait()
         command = ["perf", "script", "-i", self.file, "-F", "time,event,trace", "--ns"]

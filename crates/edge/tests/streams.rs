@@ -88,43 +88,37 @@ async fn send_until_stuck(client: &mut Client) {
     while timeout(Duration::from_millis(500), client.stream.write_all(&[b'x'; 4096])).await.is_ok() {}
 }
 
+/// An edge, and its connections to an instance, which has read a head on each.
+async fn to_instance() -> (Edge, mpsc::UnboundedReceiver<Client>) {
+    let (begun, instances) = mpsc::unbounded_channel();
+    let instance = backend(move |mut client: Client| {
+        let begun = begun.clone();
+        async move {
+            client.try_head().await;
+            begun.send(client).unwrap();
+        }
+    });
+    (to(instance.await).await, instances)
+}
+
 #[tokio::test]
 async fn of_what_a_client_does_not_take_little_is_kept() {
-    let (stuck, mut is_stuck) = mpsc::unbounded_channel();
-    let edge = to(backend(move |mut client: Client| {
-        let stuck = stuck.clone();
-        async move {
-            client.try_request().await;
-            client.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n").await;
-            send_until_stuck(&mut client).await;
-            stuck.send(()).unwrap();
-            client.more().await;
-        }
-    })
-    .await)
-    .await;
+    let (edge, mut instances) = to_instance().await;
     let mut client = edge.client().await;
     client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    is_stuck.recv().await.unwrap();
+    let mut instance = instances.recv().await.unwrap();
+    instance.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n").await;
+    send_until_stuck(&mut instance).await;
     let kept = kept(edge.address, client.stream.local_addr().unwrap());
     assert!((1..256 * 1024).contains(&kept), "{kept}");
 }
 
 #[tokio::test]
 async fn of_what_an_instance_does_not_take_little_is_kept() {
-    let (begun, mut has_begun) = mpsc::unbounded_channel();
-    let edge = to(backend(move |mut client: Client| {
-        let begun = begun.clone();
-        async move {
-            client.try_head().await;
-            begun.send(client).unwrap();
-        }
-    })
-    .await)
-    .await;
+    let (edge, mut instances) = to_instance().await;
     let mut client = edge.client().await;
     client.send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n").await;
-    let instance = has_begun.recv().await.unwrap().stream;
+    let instance = instances.recv().await.unwrap().stream;
     send_until_stuck(&mut client).await;
     let kept = kept(instance.peer_addr().unwrap(), instance.local_addr().unwrap());
     assert!((1..256 * 1024).contains(&kept), "{kept}");
